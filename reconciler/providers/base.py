@@ -36,5 +36,5 @@ class Provider(Protocol):
         ...
 
     def send(self, mutation: Mutation) -> Receipt:
-        """Send one mutating request once, on a fresh connection, and say what was seen. Never raises for the network."""
+        """Send one mutating request once, on a fresh connection, and say what was seen; no network error is raised."""
         ...
