@@ -252,7 +252,7 @@ class TargetSettings:
     provider: str
     url: str
     policies: str
-    overlays: tuple[str, ...] = ()
+    overlays: tuple[Mapping[str, Body], ...] = ()
     prune: str = "owned"
     crud: bool = False
     max_deletes: int = 5
@@ -518,3 +518,31 @@ class Receipt:
     id: str | None = None
     enabled: bool | None = None
     retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One line of the joined log: an audit entry, and the commit it belongs to if git asked for it.
+
+    `outside_git` is True when no commit of this repository stands behind the entry. `strength` says how the two were
+    tied together, None outside git. `key` is the policy's key in git, or its live name or id.
+    """
+
+    at: str
+    action: str
+    key: str
+    actor: str | None
+    audit_id: str | None
+    commit: str | None
+    strength: Strength | None
+    outside_git: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyState:
+    """One line of `status`: in_sync, pending, drift, both, unmanaged, cannot or held; `detail` is for people."""
+
+    key: str
+    state: str
+    commit: str | None
+    detail: str = ""
