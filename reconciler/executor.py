@@ -1,0 +1,520 @@
+"""Carries out the changes of a plan: read, verify, write, verify, for every one of them.
+
+Knows an API only through `providers/base.py`. Each round reads first and decides from what it read, so a lost reply, a
+person in between or a crash before are all the same case: look, then do what is still missing. A request is never
+repeated on an exception; it is sent again only after a fresh read showed that it did not take effect, and after doubt not
+before the quiescence time has passed (reliability.md 3.1 to 3.5).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from reconciler.core.canonical import json_equal
+from reconciler.core.model import (
+    Action,
+    Body,
+    Change,
+    Fate,
+    Json,
+    Kind,
+    Listing,
+    LivePolicy,
+    Mutation,
+    Outcome,
+    Receipt,
+    Status,
+    TargetSettings,
+)
+from reconciler.core.ports import Clock
+from reconciler.errors import ExitCode, LiveError, ReconcilerError
+from reconciler.providers.base import Provider
+
+#: A change is tried this often; then it is contended or refused (reliability.md 3.4).
+MAX_ATTEMPTS = 3
+#: How long a read may lag behind a write that was answered well (reliability.md F40), in seconds.
+VISIBLE_AFTER = 5.0
+_READ_PAUSE = 0.25
+
+
+class JournalPort(Protocol):
+    """Where intents go before their requests do."""
+
+    def append(self, records: Iterable[Mapping[str, Json]]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What a run needs from outside.
+
+    `differs` tells whether a live policy still lacks something of a change's desired content; `put_body` makes the full
+    body of an update from a fresh read; `headers` carry the annotation. `evidence` asks the audit trail whether that
+    many requests of ours for a change are known to have taken effect. `keep_lock` renews the lock when needed and tells
+    whether it is still ours; `stop` whether a person asked to stop.
+    """
+
+    provider: Provider
+    clock: Clock
+    journal: JournalPort
+    differs: Callable[[Change, LivePolicy], bool]
+    put_body: Callable[[Change, LivePolicy], Body]
+    headers: Callable[[Change], Mapping[str, str]]
+    evidence: Callable[[Change, int], bool]
+    keep_lock: Callable[[], bool]
+    stop: Callable[[], bool]
+    progress: Callable[[Outcome], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One change after the run: its outcome, the live policy as last read, whether it was refused as stale.
+
+    `sent` counts requests that may have reached the server; `doubt` stays True when nobody can say what they did.
+    """
+
+    change: Change
+    outcome: Outcome
+    live: LivePolicy | None
+    stale: bool
+    sent: int
+    doubt: bool
+    exit: ExitCode
+
+
+@dataclass(slots=True)
+class _Work:
+    """A change on its way."""
+
+    change: Change
+    attempts: int = 0
+    calls: int = 0
+    reached: int = 0
+    quiet_until: float | None = None
+    ask_at: float = 0.0
+    sent_at: float = 0.0
+    last: Receipt | None = None
+    last_operation: str | None = None
+    status: Status | None = None
+    error: str | None = None
+    stale: bool = False
+    raced: bool = False
+    live: LivePolicy | None = None
+    policy_id: str | None = None
+    exit: ExitCode = ExitCode.DONE
+
+    def finish(self, status: Status, error: str | None = None, exit: ExitCode = ExitCode.DONE) -> None:
+        self.status, self.error, self.exit = status, error, exit
+
+    @property
+    def in_doubt(self) -> bool:
+        return self.last is not None and self.last.fate is Fate.AMBIGUOUS
+
+
+@dataclass(slots=True)
+class _Run:
+    """What all workers of a run share."""
+
+    ports: Ports
+    settings: TargetSettings
+    ends_at: float
+    stopped: str | None = None
+    stop_exit: ExitCode = ExitCode.DONE
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def stop(self, reason: str, exit: ExitCode) -> None:
+        with self._lock:
+            if self.stopped is None:
+                self.stopped, self.stop_exit = reason, exit
+
+    def may_send(self) -> bool:
+        """Check everything that forbids the next request; the first reason found stops the run."""
+        if self.stopped is None:
+            if self.ports.stop():
+                self.stop("interrupted", ExitCode.INTERRUPTED)
+            elif self.ports.clock.monotonic() + self.settings.deadline > self.ends_at:
+                self.stop(f"the budget of {self.settings.budget:g} seconds is used up", ExitCode.TRY_AGAIN)
+            elif not self.ports.keep_lock():
+                self.stop("the lock is no longer ours", ExitCode.TRY_AGAIN)
+        return self.stopped is None
+
+
+def execute(waves: Sequence[Sequence[Change]], ports: Ports, settings: TargetSettings) -> tuple[Result, ...]:
+    """Carry out *waves* in order and return one result per change, in the same order.
+
+    A wave holds changes of one rank of the order of calls; the next begins when the last is settled, so an interrupted
+    run leaves nobody weaker than before. The very first change is the canary: it goes alone, and doubt about it stops
+    the run. A rejected change does not stop the others; a 401 does.
+    """
+    run = _Run(ports, settings, ends_at=ports.clock.monotonic() + settings.budget)
+    works = [[_Work(change, policy_id=change.id) for change in wave] for wave in waves]
+    canary = True
+    for wave in works:
+        if not wave:
+            continue
+        if canary:
+            _settle_wave(wave[:1], run)
+            first, wave, canary = wave[0], wave[1:], first_was_refused(wave[0])
+            if (first.status is Status.UNKNOWN or first.raced) and run.stopped is None:
+                run.stop("the first write did not do what was asked, so nothing more is sent", ExitCode.PARTIAL)
+        size = ports.provider.capabilities.wave
+        for start in range(0, len(wave), size):
+            _settle_wave(wave[start : start + size], run)
+    return tuple(_result(work, run) for wave in works for work in wave)
+
+
+def first_was_refused(work: _Work) -> bool:
+    """Whether the canary never left, so that the next change must be the canary."""
+    return work.reached == 0 and work.status in (Status.ALREADY, Status.FAILED) and work.calls == 0
+
+
+def _settle_wave(works: Sequence[_Work], run: _Run) -> None:
+    """Settle *works*: by one list before and after, or each by its own reads where the API gives single policies."""
+    if not works:
+        return
+    alone = run.ports.provider.capabilities.reads_one and works[0].change.kind is Kind.POLICY
+    if alone and works[0].change.action in (Action.UPDATE, Action.ENABLE, Action.DISABLE):
+        with ThreadPoolExecutor(max_workers=min(run.settings.concurrency, len(works))) as pool:
+            list(pool.map(lambda work: _settle([work], _read_one, run), works))
+    else:
+        _settle(works, _read_list, run)
+    for work in works:
+        try:
+            run.ports.journal.append([{"event": "outcome", "key": work.change.key, "status": str(work.status)}])
+        except ReconcilerError as error:
+            run.stop(error.what, ExitCode.PARTIAL)
+        run.ports.progress(_outcome(work, run))
+
+
+# -------------------------------------------------------------------------------------------------- the loop
+
+_Read = Callable[[Sequence[_Work], _Run], Mapping[str, LivePolicy | None]]
+
+
+def _settle(works: Sequence[_Work], read: _Read, run: _Run) -> None:
+    """Repeat read, decide, write until every one of *works* has a status."""
+    while waiting := [work for work in works if work.status is None]:
+        going = run.may_send()
+        if not going:
+            _close_unreadable(waiting, run)
+        ready = _ready(waiting, run) if going else [work for work in waiting if work.status is None]
+        if not ready:
+            continue
+        try:
+            seen = read(ready, run)
+        except LiveError as error:
+            _give_up(ready, error, run)
+            continue
+        sends = []
+        for work in ready:
+            mutation = _decide(work, seen[work.change.key], run)
+            if mutation is not None and work.status is None:
+                if going:
+                    sends.append((work, mutation))
+                else:
+                    _leave(work, run)
+            elif work.status is None and not going:
+                _leave(work, run)
+        _send_all(sends, run)
+
+
+def _close_unreadable(waiting: Sequence[_Work], run: _Run) -> None:
+    """The run has stopped: close all whom one more read could tell nothing certain about."""
+    now = run.ports.clock.monotonic()
+    for work in waiting:
+        if work.reached == 0 or (work.in_doubt and work.quiet_until is not None and work.quiet_until > now):
+            _leave(work, run)
+
+
+def _ready(waiting: Sequence[_Work], run: _Run) -> list[_Work]:
+    """Return the works that may be looked at now; when all must wait, wait for the first of them."""
+    now = run.ports.clock.monotonic()
+    for work in waiting:
+        if work.in_doubt and work.quiet_until is not None and work.ask_at <= now < work.quiet_until:
+            _ask_trail(work, run)
+    ready = [work for work in waiting if work.quiet_until is None or work.quiet_until <= now]
+    if not ready:
+        soonest = min(work.quiet_until for work in waiting if work.quiet_until is not None)
+        run.ports.clock.sleep(max(0.01, min(soonest - now, 1.0)))
+    return ready
+
+
+def _ask_trail(work: _Work, run: _Run) -> None:
+    """End the wait after doubt early when the audit trail shows that our request took effect.
+
+    A request takes effect at most once, so as many entries of ours as requests sent leave nothing in flight.
+    """
+    now = run.ports.clock.monotonic()
+    if run.ports.evidence(work.change, work.reached):
+        work.quiet_until = None
+        work.last = Receipt(Fate.APPLIED)
+        work.sent_at = now
+    else:
+        work.ask_at = now + max(1.0, now - work.sent_at)
+
+
+def _give_up(works: Sequence[_Work], error: LiveError, run: _Run) -> None:
+    """The live system cannot be read any more: whoever has something in flight is in doubt, nothing else is sent."""
+    run.stop(f"the live system cannot be read: {error.what}", error.exit)
+    for work in works:
+        _leave(work, run, error.what)
+
+
+def _leave(work: _Work, run: _Run, reason: str | None = None) -> None:
+    """Close *work* without another request."""
+    why = reason or run.stopped or "stopped"
+    refusal = _refusal(work)
+    if work.reached == 0 and refusal is not None:
+        work.finish(*refusal)
+    elif work.reached == 0:
+        work.finish(Status.SKIPPED, f"not tried: {why}", run.stop_exit)
+    else:
+        work.finish(Status.UNKNOWN, f"sent, but not seen to take effect: {why}", ExitCode.PARTIAL)
+
+
+def _decide(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation | None:
+    """Look at a fresh read and either close *work*, put it off, or return the next request."""
+    work.live = live
+    if _is_settled(work, live, run):
+        work.finish(Status.APPLIED if work.reached else Status.ALREADY)
+        return None
+    if work.last is None:
+        if _has_moved(work, live, run):
+            work.stale = True
+            work.finish(Status.FAILED, "changed since the plan was made; plan again", ExitCode.STALE)
+            return None
+        return _next_mutation(work, live, run)
+    if _is_put_off(work, run):
+        return None
+    refusal = _refusal(work)
+    if refusal is not None:
+        work.finish(*refusal)
+        return None
+    if _has_moved(work, live, run):
+        work.finish(Status.UNKNOWN, "somebody else changed it during the run", ExitCode.PARTIAL)
+        return None
+    mutation = _next_mutation(work, live, run)
+    if mutation.operation != work.last_operation and work.last.fate is Fate.APPLIED:
+        work.attempts = 0
+    if work.attempts >= MAX_ATTEMPTS:
+        work.finish(*_exhausted(work))
+        return None
+    return mutation
+
+
+def _is_settled(work: _Work, live: LivePolicy | None, run: _Run) -> bool:
+    change = work.change
+    if change.action is Action.DELETE:
+        return live is None
+    if live is None:
+        return False
+    if change.action is Action.ENABLE:
+        return live.enabled
+    if change.action is Action.DISABLE:
+        return not live.enabled
+    wanted = change.desired
+    return wanted is not None and live.enabled == wanted.enabled and not run.ports.differs(change, live)
+
+
+def _has_moved(work: _Work, live: LivePolicy | None, run: _Run) -> bool:
+    """Whether *live* is neither what the plan saw nor a state this run brought it to."""
+    planned = work.change.live
+    if live is None or planned is None:
+        if live is None and planned is None:
+            return False
+        return not (work.reached and live is not None and not run.ports.differs(work.change, live))
+    if live.id != planned.id:
+        return True
+    if json_equal(dict(live.body), dict(planned.body)):
+        return live.enabled != planned.enabled and not work.reached
+    return not (work.reached and not run.ports.differs(work.change, live))
+
+
+def _is_put_off(work: _Work, run: _Run) -> bool:
+    """Whether *work* must be looked at again later; sets when."""
+    assert work.last is not None  # noqa: S101 - only called after a request
+    now = run.ports.clock.monotonic()
+    fate = work.last.fate
+    if fate is Fate.APPLIED and _same_step_is_missing(work):
+        if now < work.sent_at + VISIBLE_AFTER:
+            work.quiet_until = now + _READ_PAUSE
+            return True
+        if now < work.sent_at + run.settings.quiescence:
+            work.quiet_until = work.sent_at + run.settings.quiescence
+            return True
+    if fate is Fate.AMBIGUOUS and work.quiet_until is not None and now < work.quiet_until:
+        return True
+    return False
+
+
+def _same_step_is_missing(work: _Work) -> bool:
+    """Whether what the last answered request should have done is what is still missing."""
+    live, change = work.live, work.change
+    if work.last_operation == "toggle":
+        return True
+    if work.last_operation == "update" and live is not None and change.live is not None:
+        return json_equal(dict(live.body), dict(change.live.body))
+    return work.last_operation in ("create", "delete", "mode") and (live is None) == (change.live is None)
+
+
+def _refusal(work: _Work) -> tuple[Status, str, ExitCode] | None:
+    """What a 4xx means for this change; None when it may be tried again."""
+    receipt = work.last
+    if receipt is None or receipt.fate is not Fate.REJECTED or receipt.status == 429:
+        return None
+    told = f"{receipt.status} {receipt.detail}".strip()
+    return Status.FAILED, f"the server refused it: {told}", ExitCode.ERROR
+
+
+def _exhausted(work: _Work) -> tuple[Status, str, ExitCode]:
+    receipt = work.last
+    if receipt is not None and receipt.fate in (Fate.APPLIED, Fate.APPLIED_OTHER):
+        return Status.UNKNOWN, "contended: somebody keeps changing it back", ExitCode.PARTIAL
+    told = f" ({receipt.status or 'no reply'} {receipt.detail})".rstrip() if receipt is not None else ""
+    return Status.FAILED, f"did not take effect after {work.attempts} tries{told}", ExitCode.TRY_AGAIN
+
+
+def _next_mutation(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation:
+    """Return the request for the first thing still missing, made from the fresh read *live*."""
+    change, ports = work.change, run.ports
+    headers = ports.headers(change)
+    commit = change.commit.sha if change.commit is not None else ""
+    if change.kind is Kind.SETTINGS:
+        body = change.desired.body if change.desired is not None else {}
+        return Mutation("mode", None, body, True, commit, headers)
+    if live is None:
+        wanted = change.desired
+        assert wanted is not None  # noqa: S101 - only a create finds nothing and is not settled
+        return Mutation("create", None, wanted.body, wanted.enabled, commit, headers)
+    work.policy_id = live.id
+    if change.action is Action.DELETE:
+        return Mutation("delete", live.id, None, False, commit, headers)
+    if change.action in (Action.CREATE, Action.UPDATE) and ports.differs(change, live):
+        return Mutation("update", live.id, ports.put_body(change, live), live.enabled, commit, headers)
+    return Mutation("toggle", live.id, None, not live.enabled, commit, headers)
+
+
+# ------------------------------------------------------------------------------------------- reading, sending
+
+
+def _read_list(works: Sequence[_Work], run: _Run) -> Mapping[str, LivePolicy | None]:
+    """One list for all of *works*; raise when it cannot decide what is absent or holds one id twice."""
+    listing = run.ports.provider.fetch_listing()
+    return {work.change.key: _find(work, listing) for work in works}
+
+
+def _find(work: _Work, listing: Listing) -> LivePolicy | None:
+    change = work.change
+    if change.kind is Kind.SETTINGS:
+        mode = (listing.mode or "monitoring").lower()
+        return LivePolicy(change.key, change.key, {change.key: mode}, True, {})
+    wanted_id = work.policy_id or (work.last.id if work.last is not None else None)
+    if wanted_id is not None:
+        found = [live for live in listing.policies if live.id == wanted_id]
+    else:
+        name = change.desired.name if change.desired is not None else change.key
+        found = [live for live in listing.policies if live.natural_key in (change.key, name)]
+    if len(found) > 1:
+        raise LiveError(
+            f"the list holds {len(found)} policies for {change.key}",
+            where=change.key,
+            fix="remove the double by hand; reconciler never deletes one of two",
+        )
+    if not found and not listing.complete:
+        raise LiveError(
+            f"{change.key} is not in a list that may be cut off ({listing.reason})",
+            where=change.key,
+            fix="give the list a total, or make it shorter",
+        )
+    return found[0] if found else None
+
+
+def _read_one(works: Sequence[_Work], run: _Run) -> Mapping[str, LivePolicy | None]:
+    """Each policy by its own GET. A 404 is a hint only (reliability.md A4): the list decides."""
+    seen: dict[str, LivePolicy | None] = {}
+    for work in works:
+        assert work.policy_id is not None  # noqa: S101 - updates and toggles have an id from the list
+        live = run.ports.provider.fetch_one(work.policy_id)
+        seen[work.change.key] = live if live is not None else _read_list([work], run)[work.change.key]
+    return seen
+
+
+def _send_all(sends: Sequence[tuple[_Work, Mutation]], run: _Run) -> None:
+    """Put the intents on disk, then send, several at a time; no two requests of one policy are ever under way."""
+    if not sends:
+        return
+    try:
+        run.ports.journal.append(
+            {
+                "event": "intent",
+                "key": work.change.key,
+                "id": mutation.id,
+                "operation": mutation.operation,
+                "commit": mutation.commit,
+                "from": None if work.live is None else work.live.enabled,
+                "to": mutation.enabled,
+            }
+            for work, mutation in sends
+        )
+    except ReconcilerError as error:
+        run.stop(error.what, error.exit)
+        return
+    if len(sends) == 1:
+        _send(*sends[0], run)
+        return
+    with ThreadPoolExecutor(max_workers=min(run.settings.concurrency, len(sends))) as pool:
+        list(pool.map(lambda send: _send(*send, run), sends))
+
+
+def _send(work: _Work, mutation: Mutation, run: _Run) -> None:
+    if not run.may_send():
+        return
+    clock = run.ports.clock
+    receipt = run.ports.provider.send(mutation)
+    now = clock.monotonic()
+    work.last, work.last_operation, work.sent_at = receipt, mutation.operation, now
+    work.attempts += 1
+    work.quiet_until = None
+    if receipt.id is not None and work.policy_id is None:
+        work.policy_id = receipt.id
+    if receipt.fate is Fate.NOT_SENT:
+        work.quiet_until = now + 2.0 ** (work.attempts - 1)
+        return
+    work.calls += 1
+    if receipt.fate is Fate.REJECTED:
+        if receipt.status == 401:
+            run.stop("401: the server no longer takes the token", ExitCode.ERROR)
+        elif receipt.status == 429:
+            work.quiet_until = now + (2.0**work.attempts if receipt.retry_after is None else receipt.retry_after)
+        return
+    work.reached += 1
+    work.raced = work.raced or receipt.fate is Fate.APPLIED_OTHER
+    if receipt.fate is Fate.AMBIGUOUS:
+        work.quiet_until = now + run.settings.quiescence
+
+
+# ------------------------------------------------------------------------------------------------- results
+
+
+def _outcome(work: _Work, run: _Run) -> Outcome:
+    commit = work.change.commit.sha if work.change.commit is not None else None
+    if work.status is None:
+        _leave(work, run)
+    assert work.status is not None  # noqa: S101 - set just above
+    return Outcome(work.change.key, work.change.action, work.status, commit, None, work.error, work.calls)
+
+
+def _result(work: _Work, run: _Run) -> Result:
+    outcome = _outcome(work, run)
+    return Result(
+        change=work.change,
+        outcome=outcome,
+        live=work.live,
+        stale=work.stale,
+        sent=work.calls,
+        doubt=outcome.status is Status.UNKNOWN,
+        exit=work.exit,
+    )

@@ -1,0 +1,88 @@
+"""The journal: what a run was about to do, on disk before it was done.
+
+One JSON object per line in `.git/reconciler/<target>.jsonl`; an intent is on disk (fsync) before its request leaves.
+Nothing is decided from the journal alone: the next run reads the live system. It is there for people, and to say which
+request was in flight when a run died.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from reconciler.core.model import Json
+from reconciler.errors import ReconcilerError
+
+
+class JournalError(ReconcilerError):
+    """An intent cannot be put on disk, so nothing may be sent."""
+
+    code = "journal"
+
+
+class Journal:
+    """An append-only file held open for one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._error(error) from error
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._descriptor)
+
+    def append(self, records: Iterable[Mapping[str, Json]]) -> None:
+        """Write *records* and wait until the disk has them; raise `JournalError` if it does not take them."""
+        lines = b"".join(json.dumps(record, sort_keys=True).encode("ascii") + b"\n" for record in records)
+        if not lines:
+            return
+        try:
+            written = 0
+            while written < len(lines):
+                written += os.write(self._descriptor, lines[written:])
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise self._error(error) from error
+
+    def _error(self, error: OSError) -> JournalError:
+        return JournalError(
+            f"the journal cannot be written ({error.strerror or type(error).__name__}), so nothing more is sent",
+            where=str(self.path),
+            fix="make room on the disk or mend the permissions, then run apply again",
+        )
+
+
+def read_open_intents(path: Path) -> tuple[Mapping[str, Json], ...]:
+    """Return the intents of the last run that have no outcome; a torn or foreign line is left out."""
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except OSError:
+        return ()
+    waiting: dict[tuple[object, object], Mapping[str, Json]] = {}
+    for line in lines:
+        if not line.endswith(b"\n"):
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if not isinstance(record, dict):
+            continue
+        if record.get("event") == "run":
+            waiting.clear()
+        elif record.get("event") == "intent":
+            waiting[record.get("key"), record.get("operation")] = record
+        elif record.get("event") == "outcome":
+            waiting = {name: intent for name, intent in waiting.items() if name[0] != record.get("key")}
+    return tuple(waiting.values())
