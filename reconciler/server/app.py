@@ -1,0 +1,56 @@
+"""The application: both dialects over one store, and every refusal in the shape of the dialect it belongs to."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
+
+from reconciler.server import neosc, opena2a
+from reconciler.server.edge import BodyLimit
+from reconciler.server.replies import ApiError, error_reply
+from reconciler.server.store import Store
+
+
+def create_app(store: Store, *, neosc_crud: bool = False) -> FastAPI:
+    """The server over *store*, which stays the caller's to close. *neosc_crud* adds what NeoSC announces."""
+    routers = [neosc.router, *([neosc.announced] if neosc_crud else []), opena2a.router]
+    app = FastAPI(title="reconciler reference server", openapi_url=None, redirect_slashes=False)
+    app.state.store = store
+    app.state.routes = _routes(routers)
+    for router in routers:
+        app.include_router(router)
+    app.add_middleware(BodyLimit)
+    app.add_exception_handler(ApiError, _refuse)
+    app.add_exception_handler(HTTPException, _refuse_route)
+    app.add_exception_handler(Exception, _fail)
+    return app
+
+
+def _routes(routers: list[APIRouter]) -> list[BaseRoute]:
+    return [route for router in routers for route in router.routes]
+
+
+def _refuse(request: Request, error: Exception) -> Response:
+    refusal = cast("ApiError", error)
+    return error_reply(request.url.path, refusal.status, refusal.sentence, refusal.headers)
+
+
+def _refuse_route(request: Request, error: Exception) -> Response:
+    """404 and 405 of the router; `Allow` names every method of the path, not only the first route's."""
+    status, sentence = cast("HTTPException", error).status_code, str(cast("HTTPException", error).detail)
+    headers = {}
+    if status == 405:
+        methods: set[str] = set()
+        for route in request.app.state.routes:
+            if route.matches(request.scope)[0] is not Match.NONE:
+                methods |= route.methods
+        headers["Allow"] = ", ".join(sorted(methods))
+    return error_reply(request.url.path, status, sentence, headers)
+
+
+def _fail(request: Request, error: Exception) -> Response:
+    """A bug, or a database that failed: nothing was committed by us. The traceback is in the log, not in the reply."""
+    return error_reply(request.url.path, 500, "Internal Server Error")

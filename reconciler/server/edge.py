@@ -1,0 +1,61 @@
+"""The outermost layer: a request's body is read whole, up to a cap and a time, before anything acts on the request.
+
+So a request that was cut off on its way never changes anything, and no handler waits for its sender.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from reconciler.server.replies import error_reply
+
+MAX_BODY: Final = 64 * 1024
+READ_SECONDS: Final = 30.0
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+
+class BodyLimit:
+    """ASGI middleware that leaves the body under `reconciler.body`, or answers 413 or 408 and closes the connection."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                body = await _read(receive)
+        except TimeoutError:
+            refusal = error_reply(scope["path"], 408, "Request body did not arrive in time", {"Connection": "close"})
+            await refusal(scope, receive, send)
+            return
+        except ConnectionError:
+            return
+        if body is None:
+            sentence = f"Request body is larger than {MAX_BODY} bytes"
+            await error_reply(scope["path"], 413, sentence, {"Connection": "close"})(scope, receive, send)
+            return
+        scope["reconciler.body"] = body
+        await self.app(scope, receive, send)
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """The body, or None as soon as it is over the cap; `ConnectionError` when the sender went away."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY:
+            return None
+        if not message.get("more_body", False):
+            return bytes(body)

@@ -1,0 +1,200 @@
+"""NeoSC's API as documented: a bare list, a toggle that flips, an audit log. The announced calls are `announced`.
+
+The quirks are kept on purpose, the accidents are not: the toggle flips whatever it finds, but atomically; the first
+list makes three policies, but once (systems.md 1.1).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from reconciler.core.model import Json
+from reconciler.server import audit, bodies
+from reconciler.server.auth import Admin, User, read_body
+from reconciler.server.credentials import is_password, make_token
+from reconciler.server.replies import ApiError, list_reply, reply
+from reconciler.server.store import Caller, Store, neosc_policies, users
+
+SYSTEM: Final = "neosc"
+TYPES: Final = ("access", "network", "session")
+DEFAULTS: Final[tuple[dict[str, Any], ...]] = (
+    {
+        "id": "pol-mfa-required",
+        "name": "MFA Required",
+        "description": "Enforce multi-factor authentication for all users",
+        "type": "access",
+        "rules": ["Require MFA for login", "WebAuthn preferred", "TOTP as fallback"],
+        "enabled": True,
+    },
+    {
+        "id": "pol-network-zero-trust",
+        "name": "Zero Trust Network",
+        "description": "All connections through encrypted NetBird tunnels",
+        "type": "network",
+        "rules": ["No direct connections", "WireGuard encryption", "Identity verification"],
+        "enabled": True,
+    },
+    {
+        "id": "pol-session-recording",
+        "name": "Session Recording",
+        "description": "Record all workspace sessions for audit",
+        "type": "session",
+        "rules": ["Record screen activity", "Log keystrokes for audit", "30-day retention"],
+        "enabled": True,
+    },
+)
+
+_LOGIN_LIFETIME: Final = 24 * 3600.0
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_FIELDS: Final[dict[str, bodies.Check]] = {
+    "id": lambda value: None if isinstance(value, str) and _ID.fullmatch(value) else f"text like {_ID.pattern}",
+    "name": bodies.text(255, empty=False),
+    "description": bodies.text(10_000),
+    "type": bodies.one_of(*TYPES),
+    "rules": bodies.texts,
+    "enabled": bodies.boolean,
+    "checks": bodies.mapping,
+    "created_at": bodies.text(32),
+}
+
+router = APIRouter(prefix="/api")
+announced = APIRouter(prefix="/api")
+
+
+@router.post("/auth/login")
+def login(request: Request) -> JSONResponse:
+    """A token for one day, for an account with a password. Which of the two was wrong is not said."""
+    body = read_body(request)
+    bodies.check_fields(
+        body, {"email": bodies.text(255), "password": bodies.text(1024)}, status=422, required=("email", "password")
+    )
+    store: Store = request.app.state.store
+    email, password = str(body["email"]).strip().lower(), str(body["password"])
+    with store.read() as connection:
+        user = connection.execute(sa.select(users).where(users.c.email == email)).first()
+    if not is_password(password, None if user is None else user.password) or user is None:
+        raise ApiError(401, "Invalid credentials")
+    token, caller = make_token(), Caller(user.id, user.email, user.role)
+    with store.write() as connection:
+        store.insert_token(connection, token, user.id, user.role, _LOGIN_LIFETIME)
+        audit.add_entry(connection, store, caller, request, SYSTEM, "login", f"user:{user.id}", "User logged in")
+    shown = {"id": user.id, "email": user.email, "name": user.name, "organization": user.organization}
+    account = {**shown, "role": user.role, "mfa_enabled": False}
+    return reply({"access_token": token, "token_type": "bearer", "user": account})
+
+
+@router.get("/policies")
+def list_policies(asked: User) -> JSONResponse:
+    """Every policy in the order they were made; the three defaults are made first when there is none."""
+    with asked.store.read() as connection:
+        found = _read_all(connection)
+    if not found:
+        with asked.store.write() as connection:
+            found = _read_all(connection) or _make_defaults(connection, asked.store)
+    return list_reply(found, len(found))
+
+
+@router.patch("/policies/{policy_id}")
+def toggle_policy(policy_id: str, asked: Admin) -> JSONResponse:
+    """Flip `enabled`, whatever it is and whatever was sent, in one statement."""
+    flip = neosc_policies.update().where(neosc_policies.c.id == policy_id)
+    with asked.store.write() as connection:
+        enabled = connection.execute(
+            flip.values(enabled=~neosc_policies.c.enabled).returning(neosc_policies.c.enabled)
+        ).scalar()
+        if enabled is None:
+            raise ApiError(404, "Policy not found")
+        message = f"Policy {'enabled' if enabled else 'disabled'}"
+        _record(connection, asked, "toggle_policy", policy_id, message)
+    return reply({"message": message, "enabled": enabled})
+
+
+@router.get("/audit-logs")
+def list_audit_logs(asked: User) -> JSONResponse:
+    entries = audit.read_entries(asked.store, SYSTEM)
+    return list_reply(entries, len(entries))
+
+
+@announced.post("/policies")
+def create_policy(asked: Admin) -> JSONResponse:
+    """Make a policy, under the id given or one made from its name."""
+    body = asked.body()
+    bodies.check_fields(body, _FIELDS, status=422, required=("name", "type"), nullable=("checks",))
+    if "created_at" in body:
+        raise ApiError(422, "created_at is set by the server")
+    policy: dict[str, Any] = {"description": "", "rules": [], "enabled": True, "checks": None, **body}
+    policy.setdefault("id", _slug(policy["name"]) or asked.store.make_id("pol-"))
+    with asked.store.write() as connection:
+        if _find(connection, policy["id"]) is not None:
+            raise ApiError(409, "Policy already exists")
+        connection.execute(neosc_policies.insert().values(**policy, created_at=asked.store.timestamp()))
+        _record(connection, asked, "create_policy", policy["id"], "Policy created")
+        made = _find(connection, policy["id"])
+    return reply(made, 201)
+
+
+@announced.put("/policies/{policy_id}")
+def update_policy(policy_id: str, asked: Admin) -> JSONResponse:
+    """Change the fields given, keep the others. `checks: null` removes the checks."""
+    body = asked.body()
+    bodies.check_fields(body, _FIELDS, status=422, nullable=("checks",))
+    with asked.store.write() as connection:
+        before = _find(connection, policy_id)
+        if before is None:
+            raise ApiError(404, "Policy not found")
+        for key in ("id", "created_at"):
+            if key in body and body[key] != before[key]:
+                raise ApiError(422, f"{key} cannot be changed")
+        changed = {key: value for key, value in body.items() if before.get(key) != value}
+        if changed:
+            connection.execute(neosc_policies.update().where(neosc_policies.c.id == policy_id).values(**changed))
+        details = f"Policy updated: {', '.join(sorted(changed)) or 'nothing'}"
+        _record(connection, asked, "update_policy", policy_id, details)
+        after = _find(connection, policy_id)
+    return reply(after)
+
+
+@announced.delete("/policies/{policy_id}")
+def delete_policy(policy_id: str, asked: Admin) -> JSONResponse:
+    with asked.store.write() as connection:
+        if connection.execute(neosc_policies.delete().where(neosc_policies.c.id == policy_id)).rowcount == 0:
+            raise ApiError(404, "Policy not found")
+        _record(connection, asked, "delete_policy", policy_id, "Policy deleted")
+    return reply({"message": "Policy deleted"})
+
+
+def _read_all(connection: sa.Connection) -> list[dict[str, Json]]:
+    rows = connection.execute(sa.select(neosc_policies).order_by(neosc_policies.c.seq))
+    return [_to_wire(row) for row in rows]
+
+
+def _find(connection: sa.Connection, policy_id: str) -> dict[str, Json] | None:
+    row = connection.execute(sa.select(neosc_policies).where(neosc_policies.c.id == policy_id)).first()
+    return None if row is None else _to_wire(row)
+
+
+def _to_wire(row: Any) -> dict[str, Json]:
+    policy = {name: getattr(row, name) for name in ("id", "name", "description", "type", "rules", "enabled")}
+    if row.checks is not None:
+        policy["checks"] = row.checks
+    return {**policy, "created_at": row.created_at}
+
+
+def _make_defaults(connection: sa.Connection, store: Store) -> list[dict[str, Json]]:
+    now = store.timestamp()
+    connection.execute(neosc_policies.insert(), [{**policy, "created_at": now} for policy in DEFAULTS])
+    return _read_all(connection)
+
+
+def _record(connection: sa.Connection, asked: User, action: str, policy_id: str, details: str) -> None:
+    audit.record(connection, asked, system=SYSTEM, action=action, resource=f"policy:{policy_id}", details=details)
+
+
+def _slug(name: str) -> str:
+    words = re.findall("[a-z0-9]+", name.lower())
+    return f"pol-{'-'.join(words)}"[:128].rstrip("-") if words else ""

@@ -1,0 +1,200 @@
+"""OpenA2A's API as documented: policies with conditions and actions, a toggle that sets, a global mode, an audit log."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from reconciler.core.model import Json
+from reconciler.server import audit, bodies
+from reconciler.server.auth import Admin, User
+from reconciler.server.replies import ApiError, list_reply, reply
+from reconciler.server.store import opena2a_policies, settings
+
+SYSTEM: Final = "opena2a"
+MODES: Final = {
+    "strict": {
+        "description": "Full enforcement of all security policies",
+        "explanation": "Actions that violate blocking policies are denied in real time.",
+        "impact": "Policies that block do block; every violation makes an alert.",
+    },
+    "monitoring": {
+        "description": "Observe and learn without disrupting agent operations",
+        "explanation": "All actions are allowed regardless of individual policy settings.",
+        "impact": "Nothing is blocked; every violation still makes an alert.",
+    },
+}
+_MODE_KEY: Final = "enforcement_mode"
+_DEFAULT_MODE: Final = "monitoring"
+
+#: What an author may write: the documented fields, and the rest of the envelope of semantics.md B.3.
+_FIELDS: Final[dict[str, bodies.Check]] = {
+    "name": bodies.text(255, empty=False),
+    "description": bodies.text(10_000),
+    "policy_type": bodies.text(50, empty=False),
+    "enabled": bodies.boolean,
+    "severity": bodies.one_of("low", "medium", "high", "critical"),
+    "conditions": bodies.mapping,
+    "actions": bodies.mapping,
+    "priority": bodies.integer,
+    "applies_to": bodies.text_or_texts,
+    "enforcement_action": bodies.one_of("allow", "alert_only", "block_and_alert"),
+    "on_missing": bodies.one_of("default", "violate", "pass"),
+    "timezone": bodies.text(64),
+}
+_SERVER_OWNED: Final = ("id", "created_at", "updated_at")
+_REQUIRED: Final = ("name", "policy_type")
+_OPTIONAL: Final = tuple(key for key in _FIELDS if key not in (*_REQUIRED, "enabled"))
+_UPDATE_FIELDS: Final[dict[str, bodies.Check]] = {**_FIELDS, **dict.fromkeys(_SERVER_OWNED, bodies.text(64))}
+
+router = APIRouter(prefix="/v1/admin")
+
+
+@router.get("/security-policies")
+def list_policies(asked: User) -> JSONResponse:
+    with asked.store.read() as connection:
+        rows = connection.execute(sa.select(opena2a_policies).order_by(opena2a_policies.c.seq))
+        found = [_to_wire(row) for row in rows]
+    return list_reply({"policies": found, "total": len(found)}, len(found))
+
+
+@router.get("/security-policies/{policy_id}")
+def get_policy(policy_id: str, asked: User) -> JSONResponse:
+    with asked.store.read() as connection:
+        return reply({"policy": _find(connection, policy_id)})
+
+
+@router.post("/security-policies")
+def create_policy(asked: Admin) -> JSONResponse:
+    """Make a policy under an id of ours. A field that is null counts as left out."""
+    body = asked.body()
+    bodies.check_fields(body, _FIELDS, status=400, required=_REQUIRED, nullable=_OPTIONAL)
+    store, now = asked.store, asked.store.timestamp(milliseconds=False)
+    row = {"id": store.make_id("policy_"), "created_at": now, "updated_at": now}
+    with store.write() as connection:
+        _refuse_taken_name(connection, body["name"])
+        connection.execute(opena2a_policies.insert().values(**row, **_to_columns({"enabled": True, **body})))
+        _record(connection, asked, "create_policy", row["id"], "Policy created")
+        made = _find(connection, row["id"])
+    return reply({"policy": made}, 201)
+
+
+@router.put("/security-policies/{policy_id}")
+def update_policy(policy_id: str, asked: Admin) -> JSONResponse:
+    """Replace the top-level fields given, keep those left out, remove those given as null (design.md 7).
+
+    What the server owns may be sent back as it was read, so that a policy read can be a policy written.
+    """
+    body = asked.body()
+    bodies.check_fields(body, _UPDATE_FIELDS, status=400, nullable=_OPTIONAL)
+    with asked.store.write() as connection:
+        before = _find(connection, policy_id)
+        for key in _SERVER_OWNED:
+            if key in body and body[key] != before[key]:
+                raise ApiError(400, f"{key} is set by the server")
+        after = {**before, **body}
+        if after["name"] != before["name"]:
+            _refuse_taken_name(connection, after["name"])
+        values = {**_to_columns(after), "updated_at": asked.store.timestamp(milliseconds=False)}
+        connection.execute(opena2a_policies.update().where(opena2a_policies.c.id == policy_id).values(**values))
+        changed = ", ".join(sorted(key for key in body if before.get(key) != body[key])) or "nothing"
+        _record(connection, asked, "update_policy", policy_id, f"Policy updated: {changed}")
+        stored = _find(connection, policy_id)
+    return reply({"policy": stored})
+
+
+@router.patch("/security-policies/{policy_id}/toggle")
+def toggle_policy(policy_id: str, asked: Admin) -> JSONResponse:
+    """Set `enabled` to the value sent; sending it twice is sending it once."""
+    body = asked.body()
+    bodies.check_fields(body, {"enabled": bodies.boolean}, status=400, required=("enabled",))
+    values = {"enabled": body["enabled"], "updated_at": asked.store.timestamp(milliseconds=False)}
+    with asked.store.write() as connection:
+        connection.execute(opena2a_policies.update().where(opena2a_policies.c.id == policy_id).values(**values))
+        policy = _find(connection, policy_id)
+        message = f"Policy {'enabled' if policy['enabled'] else 'disabled'}"
+        _record(connection, asked, "toggle_policy", policy_id, message)
+    shown = {key: policy[key] for key in ("id", "name", "enabled", "updated_at")}
+    return reply({"policy": shown, "message": f"{message} successfully"})
+
+
+@router.delete("/security-policies/{policy_id}")
+def delete_policy(policy_id: str, asked: Admin) -> JSONResponse:
+    with asked.store.write() as connection:
+        if connection.execute(opena2a_policies.delete().where(opena2a_policies.c.id == policy_id)).rowcount == 0:
+            raise ApiError(404, "Policy not found")
+        _record(connection, asked, "delete_policy", policy_id, "Policy deleted")
+    return reply({"message": "Security policy deleted successfully", "policy_id": policy_id})
+
+
+@router.get("/audit-logs")
+def list_audit_logs(asked: User) -> JSONResponse:
+    entries = audit.read_entries(asked.store, SYSTEM)
+    return list_reply({"logs": entries, "total": len(entries)}, len(entries))
+
+
+@router.get("/enforcement-settings")
+def get_enforcement_settings(asked: User) -> JSONResponse:
+    with asked.store.read() as connection:
+        return reply(_settings(_read_mode(connection)))
+
+
+@router.put("/enforcement-settings")
+def update_enforcement_settings(asked: Admin) -> JSONResponse:
+    """Set the global mode; the texts beside it are ours (systems.md 4.1)."""
+    body = asked.body()
+    mode = body.get("enforcementMode")
+    if not isinstance(mode, str) or mode not in MODES:
+        raise ApiError(400, "Invalid enforcement mode. Must be 'strict' or 'monitoring'")
+    bodies.check_fields(body, {"enforcementMode": bodies.one_of(*MODES)}, status=400)
+    with asked.store.write() as connection:
+        changed = connection.execute(settings.update().where(settings.c.key == _MODE_KEY).values(value=mode))
+        if changed.rowcount == 0:
+            connection.execute(settings.insert().values(key=_MODE_KEY, value=mode))
+        audit.record(
+            connection,
+            asked,
+            system=SYSTEM,
+            action="update_enforcement_settings",
+            resource="enforcement-settings",
+            details=f"Enforcement mode set to {mode}",
+        )
+    return reply(_settings(mode))
+
+
+def _find(connection: sa.Connection, policy_id: str) -> dict[str, Json]:
+    row = connection.execute(sa.select(opena2a_policies).where(opena2a_policies.c.id == policy_id)).first()
+    if row is None:
+        raise ApiError(404, "Policy not found")
+    return _to_wire(row)
+
+
+def _refuse_taken_name(connection: sa.Connection, name: Json) -> None:
+    if connection.execute(sa.select(opena2a_policies.c.id).where(opena2a_policies.c.name == name)).first():
+        raise ApiError(409, "A policy with this name already exists")
+
+
+def _to_columns(policy: dict[str, Json]) -> dict[str, Any]:
+    body = {key: policy[key] for key in _FIELDS if key not in ("name", "enabled") and policy.get(key) is not None}
+    return {"name": policy["name"], "enabled": policy["enabled"], "body": body}
+
+
+def _to_wire(row: Any) -> dict[str, Json]:
+    policy = {"name": row.name, "enabled": row.enabled, **row.body}
+    fields = {key: policy[key] for key in _FIELDS if key in policy}
+    return {"id": row.id, **fields, "created_at": row.created_at, "updated_at": row.updated_at}
+
+
+def _read_mode(connection: sa.Connection) -> str:
+    return connection.execute(sa.select(settings.c.value).where(settings.c.key == _MODE_KEY)).scalar() or _DEFAULT_MODE
+
+
+def _settings(mode: str) -> dict[str, Json]:
+    return {"enforcementMode": mode, **MODES[mode]}
+
+
+def _record(connection: sa.Connection, asked: User, action: str, policy_id: str, details: str) -> None:
+    audit.record(connection, asked, system=SYSTEM, action=action, resource=f"policy:{policy_id}", details=details)

@@ -1,0 +1,280 @@
+"""Tables, transactions, and the accounts and tokens in them. What a policy looks like on the wire is the dialects'.
+
+One transaction holds a mutation and its audit entry, so neither is ever there without the other. Writers take turns:
+SQLite gets `BEGIN IMMEDIATE`, other databases an advisory lock, so that a read inside a write transaction stays true.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.pool import StaticPool
+
+from reconciler.clock import SystemClock, SystemRandom
+from reconciler.core.ports import Clock, Random
+from reconciler.errors import ConfigError
+from reconciler.server.credentials import hash_password, hash_token, make_token
+
+MEMORY: Final = ":memory:"
+ROLES: Final = ("admin", "user")
+
+metadata = sa.MetaData()
+
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("email", sa.String(255), nullable=False, unique=True),
+    sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("organization", sa.String(255), nullable=False),
+    sa.Column("role", sa.String(20), nullable=False),
+    sa.Column("password", sa.String(255)),
+    sa.Column("created_at", sa.String(32), nullable=False),
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("hash", sa.String(64), primary_key=True),
+    sa.Column("user_id", sa.ForeignKey("users.id"), nullable=False),
+    sa.Column("role", sa.String(20), nullable=False),
+    sa.Column("created_at", sa.String(32), nullable=False),
+    sa.Column("expires_at", sa.Float),
+)
+
+neosc_policies = sa.Table(
+    "neosc_policies",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(128), nullable=False, unique=True),
+    sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("type", sa.String(50), nullable=False),
+    sa.Column("rules", sa.JSON, nullable=False),
+    sa.Column("checks", sa.JSON(none_as_null=True)),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("created_at", sa.String(32), nullable=False),
+    sqlite_autoincrement=True,
+)
+
+opena2a_policies = sa.Table(
+    "opena2a_policies",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(40), nullable=False, unique=True),
+    sa.Column("name", sa.String(255), nullable=False, unique=True),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("body", sa.JSON, nullable=False),
+    sa.Column("created_at", sa.String(32), nullable=False),
+    sa.Column("updated_at", sa.String(32), nullable=False),
+    sqlite_autoincrement=True,
+)
+
+settings = sa.Table(
+    "settings",
+    metadata,
+    sa.Column("key", sa.String(50), primary_key=True),
+    sa.Column("value", sa.String(255), nullable=False),
+)
+
+audit_entries = sa.Table(
+    "audit_entries",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(40), nullable=False, unique=True),
+    sa.Column("system", sa.String(20), nullable=False, index=True),
+    sa.Column("user_id", sa.String(40), nullable=False),
+    sa.Column("user_email", sa.String(255), nullable=False),
+    sa.Column("action", sa.String(50), nullable=False),
+    sa.Column("resource", sa.String(255), nullable=False),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("timestamp", sa.String(32), nullable=False),
+    sa.Column("success", sa.Boolean, nullable=False),
+    sa.Column("user_agent", sa.Text),
+    sa.Column("annotation", sa.String(40)),
+    sqlite_autoincrement=True,
+)
+
+for _event in ("UPDATE", "DELETE"):  # the trail only grows (reliability.md T10)
+    sa.event.listen(
+        audit_entries,
+        "after_create",
+        sa.DDL(  # type: ignore[no-untyped-call]
+            f"CREATE TRIGGER audit_entries_no_{_event.lower()} BEFORE {_event} ON audit_entries "
+            "BEGIN SELECT RAISE(ABORT, 'audit entries are append-only'); END"
+        ).execute_if(dialect="sqlite"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a request speaks for, with the role of the token it showed."""
+
+    user_id: str
+    email: str
+    role: str
+
+
+class Store:
+    """An open database. `read()` and `write()` are the only ways in; both end with the block, both from any thread."""
+
+    def __init__(self, engine: sa.Engine, *, clock: Clock, random: Random) -> None:
+        self._engine, self._clock, self._random = engine, clock, random
+        self._turn = threading.RLock()
+        # One connection is all an in-memory database has, so its readers take turns as well.
+        self._read_turn = self._turn if isinstance(engine.pool, StaticPool) else nullcontext()
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction that sees one state of the database and changes nothing."""
+        with self._read_turn, self._engine.connect() as connection, connection.begin() as transaction:
+            yield connection
+            transaction.rollback()
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction no other writer runs beside: committed whole at the end of the block, or not at all."""
+        with ExitStack() as stack:
+            stack.enter_context(self._turn)
+            connection = stack.enter_context(self._engine.connect())
+            connection = connection.execution_options(writes=True)
+            stack.enter_context(connection.begin())
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(8800)"))
+            yield connection
+
+    def close(self) -> None:
+        """Let go of every connection. The store is of no use afterwards."""
+        self._engine.dispose()
+
+    def timestamp(self, *, milliseconds: bool = True) -> str:
+        """The time now as the documents write it: `2026-03-05T14:30:00.000Z`, or to the second."""
+        now = self._clock.now().isoformat(timespec="milliseconds" if milliseconds else "seconds")
+        return now.removesuffix("+00:00") + "Z"
+
+    def make_id(self, prefix: str) -> str:
+        """A new id: *prefix* and 16 random hex characters."""
+        return prefix + self._random.nonce()[:16]
+
+    # ------------------------------------------------------------------------------------------ accounts
+
+    def add_user(self, email: str, role: str, *, password: str | None = None) -> str:
+        """Make an account, or give an existing one this role (and password), and return its id."""
+        with self.write() as connection:
+            return self._put_user(connection, email, role, password)
+
+    def add_token(self, email: str, role: str, *, token: str | None = None, lifetime: float | None = None) -> str:
+        """Store a token for this account, made when it is not there yet, and return it: the only time it is seen.
+
+        A given *token* that is already known stays as it is. *lifetime* is in seconds; without it the token never ends.
+        """
+        token = token or make_token()
+        with self.write() as connection:
+            known = connection.execute(sa.select(tokens.c.hash).where(tokens.c.hash == hash_token(token))).first()
+            if known is None:
+                user_id = self._put_user(connection, email, role, None)
+                self.insert_token(connection, token, user_id, role, lifetime)
+        return token
+
+    def insert_token(
+        self, connection: sa.Connection, token: str, user_id: str, role: str, lifetime: float | None
+    ) -> None:
+        """Store *token*, hashed, inside a transaction of the caller."""
+        ends = None if lifetime is None else self._clock.now().timestamp() + lifetime
+        row = {"hash": hash_token(token), "user_id": user_id, "role": role}
+        connection.execute(tokens.insert().values(**row, created_at=self.timestamp(), expires_at=ends))
+
+    def has_tokens(self) -> bool:
+        with self.read() as connection:
+            return connection.execute(sa.select(tokens.c.hash).limit(1)).first() is not None
+
+    def find_caller(self, token: str) -> Caller | None:
+        """Whoever this token was made for; None when nobody, or when its time is over."""
+        wanted = hash_token(token)
+        query = sa.select(tokens.c.hash, tokens.c.role, tokens.c.expires_at, users.c.id, users.c.email)
+        with self.read() as connection:
+            row = connection.execute(query.join(users).where(tokens.c.hash == wanted)).first()
+        if row is None or not hmac.compare_digest(row.hash, wanted):
+            return None
+        if row.expires_at is not None and row.expires_at <= self._clock.now().timestamp():
+            return None
+        return Caller(row.id, row.email, row.role)
+
+    def _put_user(self, connection: sa.Connection, email: str, role: str, password: str | None) -> str:
+        if role not in ROLES:
+            raise ValueError(f"no such role: {role}")
+        email = email.strip().lower()
+        changed: dict[str, Any] = {"role": role}
+        if password is not None:
+            changed["password"] = hash_password(password)
+        found = connection.execute(sa.select(users.c.id).where(users.c.email == email)).scalar()
+        if found is not None:
+            connection.execute(users.update().where(users.c.id == found).values(**changed))
+            return str(found)
+        user_id = self.make_id("user-")
+        fresh = {"id": user_id, "email": email, "name": email.partition("@")[0], "organization": "default"}
+        connection.execute(users.insert().values(**fresh, **changed, created_at=self.timestamp()))
+        return user_id
+
+
+def open_store(db: str | None = None, *, clock: Clock | None = None, random: Random | None = None) -> Store:
+    """Open a database and make the tables that are missing. *db* is `:memory:` (default), a path, or a database URL.
+
+    A new SQLite file can be read by its owner only.
+    """
+    try:
+        engine = _make_engine(db or MEMORY)
+        metadata.create_all(engine)
+    except (sa.exc.SQLAlchemyError, ModuleNotFoundError, OSError) as error:
+        raise ConfigError(
+            f"cannot open the database: {_short(error)}",
+            where="--db",
+            fix="give a path in a folder that exists, :memory:, or a URL whose driver is installed",
+        ) from error
+    return Store(engine, clock=clock or SystemClock(), random=random or SystemRandom())
+
+
+def _make_engine(db: str) -> sa.Engine:
+    url = sa.make_url(db if "://" in db else "sqlite://" + ("" if db == MEMORY else f"/{db}"))
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, hide_parameters=True, pool_size=10, max_overflow=40)
+    if url.database in (None, "", MEMORY):
+        engine = sa.create_engine(
+            "sqlite://", hide_parameters=True, poolclass=StaticPool, connect_args={"check_same_thread": False}
+        )
+    else:
+        os.close(os.open(Path(url.database), os.O_CREAT | os.O_RDWR, 0o600))
+        engine = sa.create_engine(
+            url,
+            hide_parameters=True,
+            pool_size=10,
+            max_overflow=40,
+            connect_args={"timeout": 15, "check_same_thread": False},
+        )
+    sa.event.listen(engine, "connect", _prepare)
+    sa.event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver would begin by itself, later than we mean it to
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _short(error: BaseException) -> str:
+    origin = getattr(error, "orig", None) or error
+    return str(origin).splitlines()[0] if str(origin) else type(origin).__name__
