@@ -1,0 +1,38 @@
+"""What every test may ask for: expected files that `--update-golden` rewrites."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Golden = Callable[[Path, str], None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite the expected files; review reads the diff")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """Return `golden(path, text)`: fail unless the file at *path* holds exactly *text*.
+
+    Line endings count. With `--update-golden` the file is written instead (folders too), unless it is right already.
+    """
+    update = bool(request.config.getoption("--update-golden"))
+
+    def compare(path: Path, text: str) -> None:
+        expected = path.read_bytes().decode() if path.exists() else None
+        if expected == text:
+            return
+        if update:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode())
+            return
+        hint = "if the new text is right: ./run golden, then read the diff"
+        if expected is None:
+            pytest.fail(f"{path} is missing; {hint}\nthe text would be:\n{text}")
+        assert text == expected, f"{path} differs; {hint}"
+
+    return compare
