@@ -1,4 +1,4 @@
-"""OpenA2A's API as documented: policies with conditions and actions, a toggle that sets, a global mode, an audit log."""
+"""OpenA2A's API as documented: policies with conditions and actions, a toggle that sets, a mode, an audit log."""
 
 from __future__ import annotations
 

@@ -232,7 +232,8 @@ def open_store(db: str | None = None, *, clock: Clock | None = None, random: Ran
     """
     try:
         engine = _make_engine(db or MEMORY)
-        metadata.create_all(engine)
+        with engine.connect().execution_options(writes=True) as connection, connection.begin():
+            metadata.create_all(connection)
     except (sa.exc.SQLAlchemyError, ModuleNotFoundError, OSError) as error:
         raise ConfigError(
             f"cannot open the database: {_short(error)}",
@@ -243,7 +244,7 @@ def open_store(db: str | None = None, *, clock: Clock | None = None, random: Ran
 
 
 def _make_engine(db: str) -> sa.Engine:
-    url = sa.make_url(db if "://" in db else "sqlite://" + ("" if db == MEMORY else f"/{db}"))
+    url = sa.make_url(db) if "://" in db else sa.URL.create("sqlite", database=db)
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url, hide_parameters=True, pool_size=10, max_overflow=40)
     if url.database in (None, "", MEMORY):

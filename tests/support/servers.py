@@ -1,7 +1,7 @@
 """The reference server on a free port of this machine, for the length of a test, with every request it got.
 
-`with reference_server() as server:` then `server.neosc_url`, `server.opena2a_url`, `server.token`. People who edit behind
-git's back: `server.store.add_token("admin@example.com", "admin")`.
+`with reference_server() as server:` then `server.neosc_url`, `server.opena2a_url`, `server.token`. People who edit
+behind git's back: `server.store.add_token("admin@example.com", "admin")`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,93 @@
+"""`serve`: the reference server on this machine. It gets its database, port and token here; its answers are `server/`."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from reconciler.cli.output import emit, note
+from reconciler.errors import ConfigError
+
+if TYPE_CHECKING:
+    from reconciler.server.store import Store
+
+TOKEN_VARIABLE = "RECONCILER_SERVER_TOKEN"  # noqa: S105 - the variable's name
+OWNER = "admin@localhost"
+
+
+@click.command("serve")
+@click.option("--db", metavar="URL", help="A file, :memory: (default), or a database URL.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8800, show_default=True, help="Port; 0 takes a free one."
+)
+@click.option("--neosc-crud", is_flag=True, help="Also NeoSC's announced create, update, delete.")
+def serve_command(db: str | None, host: str, port: int, neosc_crud: bool) -> None:
+    """Run the reference policy API: NeoSC under /api, OpenA2A under /v1.
+
+    \b
+    reconciler serve
+    reconciler serve --db policies.db --neosc-crud
+
+    The first start prints one admin token, or takes RECONCILER_SERVER_TOKEN.
+    Ctrl-C stops it.
+    """
+    run_server(db=db, host=host, port=port, neosc_crud=neosc_crud)
+
+
+def run_server(*, db: str | None, host: str, port: int, neosc_crud: bool) -> None:
+    """Serve until a signal says stop; SIGTERM ends as Ctrl-C does, with `KeyboardInterrupt`, once replies are out.
+
+    URLs go to stdout, and the first token of a new database with them: it is the only time it is seen.
+    """
+    try:
+        from reconciler.server.app import create_app
+        from reconciler.server.main import open_socket, run, url_of
+        from reconciler.server.store import open_store
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the server's libraries are not installed ({error.name})",
+            where="reconciler serve",
+            fix="install the extra: pip install 'reconciler[server]'",
+        ) from error
+    with open_socket(host, port) as listener:
+        store = open_store(db)
+        try:
+            url = url_of(listener)
+            lines = [f"NeoSC    {url}/api", f"OpenA2A  {url}/v1"]
+            token = first_token(store, os.environ)
+            emit("\n".join([*lines, *([f"admin token: {token}"] if token else [])]))
+            if db in (None, ":memory:"):
+                note("The database is in memory: it ends with the server. Ctrl-C stops it.")
+            if not _is_loopback(host):
+                note(f"warning: tokens travel in plain HTTP to {host}; put TLS in front of it")
+            if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+                signal.signal(signal.SIGTERM, signal.default_int_handler)
+            run(create_app(store, neosc_crud=neosc_crud), listener)
+            raise KeyboardInterrupt  # only a signal ends `run`, and one that a parent made us ignore ends it too
+        finally:
+            store.close()
+
+
+def first_token(store: Store, environ: Mapping[str, str]) -> str | None:
+    """The admin token to show: a new one when the database has none; None when it has, or the environment gives it."""
+    given = environ.get(TOKEN_VARIABLE, "").strip()
+    if given:
+        if not re.fullmatch(r"[A-Za-z0-9._~+/-]{16,512}=*", given):
+            raise ConfigError(
+                f"{TOKEN_VARIABLE} cannot be a bearer token",
+                where="environment",
+                fix="give at least 16 letters, digits or ._~+/- without blanks, as from `openssl rand -hex 32`",
+            )
+        store.add_token(OWNER, "admin", token=given)
+        return None
+    return None if store.has_tokens() else store.add_token(OWNER, "admin")
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or host == "::1" or host.startswith("127.")
