@@ -1,6 +1,7 @@
 """The rules of the folder tree (design.md 8), read off the import statements.
 
-Which way arrows run, and whose job is what. The rules are tables; a new module at the top of the package needs a rank here before it may exist.
+Which way arrows run, and whose job is what. The rules are tables; a new module at the top of the package needs a rank
+here before it may exist.
 """
 
 from __future__ import annotations
