@@ -1,4 +1,4 @@
-"""`serve`: the reference server on this machine. It gets its database, port and token here; its answers are `server/`."""
+"""`serve`: the reference server on this machine; its database, port and token. What it answers is `server/`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,116 @@
+"""The command `serve` as a process: what it prints, how it starts, how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from reconciler.cli.serve import first_token, run_server
+from reconciler.errors import ConfigError, ReconcilerError
+from reconciler.server.store import open_store
+
+GIVEN = "given-by-the-environment"
+
+
+@contextmanager
+def serving(*arguments: str, **environ: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """The command in a process of its own, and the lines it printed up to the address of the last API."""
+    program = "import sys; from reconciler.cli.serve import serve_command as s; s(sys.argv[1:])"
+    inherited = {key: value for key, value in os.environ.items() if key != "RECONCILER_SERVER_TOKEN"}
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", program, "--port", "0", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**inherited, **environ},
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process, [process.stdout.readline().strip() for _ in range(2)]
+        finally:
+            process.kill()
+
+
+def test_the_first_start_prints_the_addresses_and_a_token_that_works() -> None:
+    with serving() as (process, lines):
+        assert process.stdout is not None
+        word, token = process.stdout.readline().rsplit(" ", 1)
+        url = lines[0].split()[1]
+        reply = httpx.get(f"{url}/policies", headers={"Authorization": f"Bearer {token.strip()}"}, trust_env=False)
+
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=20)
+
+    assert [line.split()[0] for line in lines] == ["NeoSC", "OpenA2A"]
+    assert word == "admin token:"
+    assert reply.status_code == 200
+    assert rest == ""
+
+
+def test_a_second_start_and_a_given_token_print_none(tmp_path: Path) -> None:
+    db = str(tmp_path / "server.db")
+
+    outputs = []
+    for environ in ({"RECONCILER_SERVER_TOKEN": GIVEN}, {}):
+        with serving("--db", db, **environ) as (process, lines):
+            headers = {"Authorization": f"Bearer {GIVEN}"}
+            reply = httpx.get(f"{lines[1].split()[1]}/admin/security-policies", headers=headers, trust_env=False)
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=20)
+            outputs.append((reply.status_code, out, GIVEN in err))
+
+    assert outputs == [(200, "", False)] * 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_server_and_frees_its_port(number: signal.Signals) -> None:
+    with serving() as (process, lines):
+        port = int(lines[0].split()[1].split(":")[2].split("/")[0])
+        httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)
+
+        process.send_signal(number)
+        _, err = process.communicate(timeout=20)
+
+    assert process.returncode == 1  # click's own; the program's main makes it 130
+    assert "Traceback" not in err
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+
+
+def test_a_port_that_is_taken_is_an_error_with_a_way_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ReconcilerError) as caught:
+        run_server(db=None, host="127.0.0.1", port=taken.getsockname()[1], neosc_crud=False)
+
+    assert "cannot listen" in caught.value.what
+    assert "--port" in caught.value.fix
+
+
+@pytest.mark.parametrize("token", ["short", "with a blank in it", "line\nbreak-in-the-token", "ünïcödé-tökens-are-not"])
+def test_a_given_token_that_cannot_be_one_is_refused_and_not_shown(token: str) -> None:
+    store = open_store()
+
+    with pytest.raises(ConfigError) as caught:
+        first_token(store, {"RECONCILER_SERVER_TOKEN": token})
+
+    empty = not store.has_tokens()
+    store.close()
+    assert empty
+    assert token not in str(caught.value)
+
+
+def test_neosc_crud_is_off_unless_asked_for() -> None:
+    codes = []
+    for flags in ([], ["--neosc-crud"]):
+        with serving(*flags) as (_, lines):
+            codes.append(httpx.post(f"{lines[0].split()[1]}/policies", trust_env=False).status_code)
+
+    assert codes == [405, 401]

@@ -1,0 +1,204 @@
+"""What holds when many ask at once, and when the process is killed in the middle of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from reconciler.errors import ConfigError
+from reconciler.server.store import audit_entries, open_store
+from tests.support.servers import reference_server
+
+MFA = "pol-mfa-required"
+TOKEN = "a-token-for-the-kill-test"
+
+
+@pytest.fixture(params=["memory", "file"])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return ":memory:" if request.param == "memory" else str(tmp_path / "server.db")
+
+
+def test_200_flips_at_once_end_in_the_parity_of_their_entries(db: str) -> None:
+    with reference_server(db=db) as server:
+        headers = {"Authorization": f"Bearer {server.token}"}
+        with httpx.Client(base_url=server.neosc_url, headers=headers, trust_env=False, timeout=60) as client:
+            client.get("/policies")
+
+            with ThreadPoolExecutor(40) as pool:
+                replies = list(pool.map(lambda _: client.patch(f"/policies/{MFA}"), range(201)))
+
+            enabled = client.get("/policies").json()[0]["enabled"]
+            entries = client.get("/audit-logs").json()
+
+    assert {reply.status_code for reply in replies} == {200}
+    assert Counter(reply.json()["enabled"] for reply in replies) == {False: 101, True: 100}
+    assert len(entries) == 201
+    assert enabled is False
+    assert [entry["details"] for entry in entries] == (["Policy disabled", "Policy enabled"] * 101)[:201]
+
+
+def test_first_lists_at_once_make_the_defaults_once(db: str) -> None:
+    with reference_server(db=db) as server:
+        headers = {"Authorization": f"Bearer {server.token}"}
+        with (
+            httpx.Client(base_url=server.neosc_url, headers=headers, trust_env=False, timeout=60) as client,
+            ThreadPoolExecutor(30) as pool,
+        ):
+            lists = list(pool.map(lambda _: client.get("/policies").json(), range(60)))
+
+    assert len(lists[0]) == 3
+    assert all(found == lists[0] for found in lists)
+
+
+def test_creates_of_one_name_at_once_make_one_policy(db: str) -> None:
+    with reference_server(db=db) as server:
+        headers = {"Authorization": f"Bearer {server.token}"}
+        url = f"{server.opena2a_url}/admin/security-policies"
+        body = {"name": "one", "policy_type": "trust_score"}
+        with (
+            httpx.Client(headers=headers, trust_env=False, timeout=60) as client,
+            ThreadPoolExecutor(20) as pool,
+        ):
+            codes = Counter(pool.map(lambda _: client.post(url, json=body).status_code, range(30)))
+            total = client.get(url).json()["total"]
+
+    assert codes == {201: 1, 409: 29}
+    assert total == 1
+
+
+def test_a_database_outlives_its_server(tmp_path: Path) -> None:
+    db = str(tmp_path / "server.db")
+    with reference_server(db=db) as server:
+        headers = {"Authorization": f"Bearer {server.token}"}
+        httpx.get(f"{server.neosc_url}/policies", headers=headers, trust_env=False)
+        httpx.patch(f"{server.neosc_url}/policies/{MFA}", headers=headers, trust_env=False)
+
+    with reference_server(db=db) as server:
+        policies = httpx.get(f"{server.neosc_url}/policies", headers=headers, trust_env=False).json()
+        entries = httpx.get(f"{server.neosc_url}/audit-logs", headers=headers, trust_env=False).json()
+
+    assert [policy["enabled"] for policy in policies] == [False, True, True]
+    assert len(entries) == 1
+
+
+@pytest.mark.parametrize("statement", [audit_entries.delete(), audit_entries.update().values(details="nothing")])
+def test_an_audit_entry_cannot_be_changed_or_taken_away(statement: Any) -> None:
+    with reference_server() as server:
+        headers = {"Authorization": f"Bearer {server.token}"}
+        httpx.get(f"{server.neosc_url}/policies", headers=headers, trust_env=False)
+        httpx.patch(f"{server.neosc_url}/policies/{MFA}", headers=headers, trust_env=False)
+
+        with pytest.raises(sa.exc.IntegrityError, match="append-only"), server.store.write() as connection:
+            connection.execute(statement)
+
+        entries = httpx.get(f"{server.neosc_url}/audit-logs", headers=headers, trust_env=False).json()
+    assert [entry["details"] for entry in entries] == ["Policy disabled"]
+
+
+def test_a_write_that_fails_leaves_nothing() -> None:
+    store = open_store()
+
+    with suppress(RuntimeError), store.write() as connection:
+        row = dict.fromkeys(
+            ("id", "system", "user_id", "user_email", "action", "resource", "details", "timestamp"), "x"
+        )
+        connection.execute(audit_entries.insert().values(**row, success=True))
+        raise RuntimeError("half-way")
+
+    with store.read() as connection:
+        left = connection.execute(sa.select(audit_entries)).all()
+    store.close()
+    assert left == []
+
+
+@pytest.mark.parametrize("db", ["/nonexistent/folder/x.db", "nonsense://x", "postgresql+nodriver://u:hunter2@h/x"])
+def test_a_database_that_cannot_be_opened_is_an_error_with_a_way_out(db: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        open_store(db)
+
+    assert caught.value.fix
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9])
+def test_a_kill_between_mutations_leaves_each_with_its_entry(tmp_path: Path, seconds: float) -> None:
+    path = tmp_path / "server.db"
+    acknowledged = Counter[str]()
+    for process, url in _served(path):
+        stop = threading.Event()
+        hands = [threading.Thread(target=_mutate, args=(url, stop, acknowledged)) for _ in range(4)]
+        for hand in hands:
+            hand.start()
+        time.sleep(seconds)
+
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+        stop.set()
+        for hand in hands:
+            hand.join()
+
+    with closing(sqlite3.connect(path)) as database:
+        checked = database.execute("PRAGMA integrity_check").fetchone()
+        enabled = database.execute("SELECT enabled FROM neosc_policies WHERE id = ?", (MFA,)).fetchone()[0]
+        actions = Counter(row[0] for row in database.execute("SELECT action FROM audit_entries"))
+        made = {f"policy:{row[0]}" for row in database.execute("SELECT id FROM opena2a_policies")}
+        told = {row[0] for row in database.execute("SELECT resource FROM audit_entries WHERE action = 'create_policy'")}
+    assert checked == ("ok",)
+    assert bool(enabled) is (actions["toggle_policy"] % 2 == 0)
+    assert made == told
+    assert acknowledged["PATCH"] <= actions["toggle_policy"] <= acknowledged["PATCH"] + 4
+    assert acknowledged["POST"] <= actions["create_policy"] <= acknowledged["POST"] + 4
+    assert acknowledged["PATCH"] > 0
+
+
+def _served(path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server process over *path*, and the URL it printed; whatever happens, it is gone afterwards."""
+    program = "import sys; from reconciler.cli.serve import serve_command; serve_command(sys.argv[1:])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "--port", "0", "--db", str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "RECONCILER_SERVER_TOKEN": TOKEN},
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            found = re.search(r"http://[^/]+", process.stdout.readline())
+            assert found is not None
+            httpx.get(f"{found[0]}/api/policies", headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False)
+            yield process, found[0]
+        finally:
+            process.kill()
+
+
+def _mutate(url: str, stop: threading.Event, acknowledged: Counter[str]) -> None:
+    number = 0
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False) as client:
+        while not stop.is_set():
+            number += 1
+            name = f"{threading.get_ident()}-{number}"
+            try:
+                if client.patch(f"/api/policies/{MFA}").status_code == 200:
+                    acknowledged["PATCH"] += 1
+                body = {"name": name, "policy_type": "trust_score"}
+                if client.post("/v1/admin/security-policies", json=body).status_code == 201:
+                    acknowledged["POST"] += 1
+            except httpx.TransportError:
+                return
