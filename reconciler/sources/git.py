@@ -37,7 +37,7 @@ SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _REF = re.compile(r"refs/[A-Za-z0-9][A-Za-z0-9._%~+-]*(?:/[A-Za-z0-9_][A-Za-z0-9._%+-]*)*")
 _REMOTE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]*")
 _TREE_PATH = re.compile(r"[A-Za-z0-9._~%/-]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
 
 #: Set for every child, over whatever the caller's environment says.
 _ENVIRONMENT = {
@@ -170,7 +170,7 @@ class Repository:
 
     def resolve(self, revision: str) -> str:
         """The full id of the commit that *revision* names: a branch, a tag, an abbreviated id, `HEAD~2`."""
-        if not revision or revision.startswith("-") or _CONTROL.search(revision) or len(revision) > 1000:
+        if not revision or revision.startswith("-") or CONTROL.search(revision) or len(revision) > 1000:
             raise GitError("this is not the name of a revision", where=_clean(revision), fix="give a branch, tag or id")
         asked = ["rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}"]
         result = self._run(asked, ok=(0, 1, 128))
@@ -941,7 +941,7 @@ def _last_line(error: str) -> str:
 
 
 def _clean(text: str) -> str:
-    return _CONTROL.sub("?", text)[:200]
+    return CONTROL.sub("?", text)[:200]
 
 
 def _text(data: bytes) -> str:

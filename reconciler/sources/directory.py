@@ -1,0 +1,322 @@
+"""The files of a policy folder, from the working tree or from one commit, by the same rules.
+
+Every `*.yaml` and `*.yml` below the folder, but `settings.yaml` at its top apart. Bytes only: what is in them is
+`core/documents.py`'s matter. What must not be read (links that leave the folder, submodules, devices, files over
+1 MiB, names that could forge a terminal) is a `Problem`, never silently left out: a policy that is not seen would be
+deleted.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reconciler.core.model import Problem, Severity
+from reconciler.errors import ConfigError
+from reconciler.sources.git import CONTROL, MAX_BYTES, Repository
+
+SETTINGS = "settings.yaml"
+#: More files than this are not a folder of policies.
+MAX_FILES = 50_000
+#: Links that point at links.
+_MAX_LINKS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a folder holds: policy files by path from the repository folder, its `settings.yaml`, and problems.
+
+    All three sorted by path. `problems` are about files that are not in `files`.
+    """
+
+    files: Mapping[str, bytes]
+    settings: tuple[str, bytes] | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def all_files(self) -> Mapping[str, bytes]:
+        """Policy files and settings together: all that makes a tree dirty."""
+        return {**self.files, **dict([self.settings] if self.settings else [])}
+
+
+@dataclass(slots=True)
+class _Found:
+    """Reading in the making: the path of each file and what to read it from."""
+
+    folder: str
+    places: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def problem(self, code: str, path: str, message: str, fix: str) -> None:
+        self.problems.append(Problem(code, Severity.ERROR, message, shown(path), fix=fix))
+
+
+def read_directory(root: Path, folder: str) -> Reading:
+    """Read *folder* below *root* as it is on disk now.
+
+    A link to a regular file inside the folder is read; no other link is followed, not even to a folder inside. A file
+    is opened without following and checked after opening, so that nothing can be swapped in between.
+    """
+    inner = checked_folder(folder)
+    found = _Found(inner)
+    top = root / inner
+    if (link := _first_link(root, inner)) is not None:
+        found.problem("symlink", link, "the policy folder is reached through a symbolic link", "use the real folder")
+        return _reading(found, {})
+    if not top.is_dir():
+        _missing(found)
+        return _reading(found, {})
+    real = Path(os.path.realpath(top))
+    for path in _walk(root, inner, found):
+        if len(found.places) >= MAX_FILES:
+            _too_many(found)
+            break
+        place = _place(root, real, path, found)
+        if place is not None:
+            found.places[path] = place
+    data: dict[str, bytes] = {}
+    for path, place in found.places.items():
+        content = _read(path, place, found)
+        if content is not None:
+            data[path] = content
+    return _reading(found, data)
+
+
+def read_commit(repository: Repository, commit: str, folder: str) -> Reading:
+    """Read *folder* as it is in *commit*: the same rules, and no file system in between. Three processes at most."""
+    found = _list_commit(repository, commit, folder)
+    blobs = repository.read_blobs_sized(found.places.values())
+    data: dict[str, bytes] = {}
+    for path, blob in found.places.items():
+        if blob in blobs.too_large:
+            _too_large(path, blobs.too_large[blob], found)
+        else:
+            data[path] = blobs.data[blob]
+    return _reading(found, data)
+
+
+def dirty_paths(repository: Repository, commit: str, folder: str, reading: Reading) -> tuple[str, ...]:
+    """Paths of policy files that differ between *reading*, from disk, and *commit*; untracked and removed ones too.
+
+    Compared by object id over the bytes read: no filter of the repository runs. Files that could not be read count as
+    different.
+    """
+    there = _list_commit(repository, commit, folder).places
+    here = {path: repository.blob_id(data) for path, data in reading.all_files.items()}
+    differing = {path for path in there.keys() | here.keys() if there.get(path) != here.get(path)}
+    return tuple(sorted(differing))
+
+
+def checked_folder(folder: str) -> str:
+    """A folder of `reconciler.yaml` in normal form; `ConfigError` when it is not below the repository folder."""
+    inner = posixpath.normpath(folder)
+    if not folder or inner.startswith(("/", "..")) or CONTROL.search(folder) or "\\" in folder:
+        raise ConfigError(
+            f'"{shown(folder)}" is not a folder below reconciler.yaml',
+            where="reconciler.yaml",
+            fix="write a relative path without .., such as policies/neosc",
+        )
+    return inner
+
+
+def is_policy_file(path: str) -> bool:
+    """Whether a file of this name is read."""
+    return path.endswith((".yaml", ".yml"))
+
+
+def shown(path: str) -> str:
+    """A path as people may see it: control, format and undecodable characters escaped."""
+    return CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode("ascii"), path)
+
+
+# --------------------------------------------------------------------------------------------------- disk
+
+
+def _first_link(root: Path, inner: str) -> str | None:
+    """The first part of the folder's path that is a link."""
+    if inner == ".":
+        return None
+    parts = inner.split("/")
+    for count in range(1, len(parts) + 1):
+        if (root / "/".join(parts[:count])).is_symlink():
+            return "/".join(parts[:count])
+    return None
+
+
+def _walk(root: Path, inner: str, found: _Found) -> Iterator[str]:
+    """Paths of everything below the folder that may be a policy file; folders that cannot be entered are problems."""
+    waiting = [inner]
+    while waiting:
+        here = waiting.pop()
+        try:
+            with os.scandir(root / here) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            found.problem("unreadable", here, f"this folder cannot be read: {error.strerror}", "check its permissions")
+            continue
+        for entry in listed:
+            path = posixpath.normpath(posixpath.join(here, entry.name))
+            if entry.is_symlink():
+                yield path
+            elif entry.is_dir(follow_symlinks=False):
+                if entry.name == ".git":
+                    continue
+                if os.path.lexists(root / path / ".git"):
+                    _submodule(path, found)
+                else:
+                    waiting.append(path)
+            elif is_policy_file(entry.name):
+                yield path
+
+
+def _place(root: Path, real: Path, path: str, found: _Found) -> str | None:
+    """The real file to open for *path*; None when there is nothing to read."""
+    full = root / path
+    if full.is_symlink():
+        target = Path(os.path.realpath(full))
+        if not is_policy_file(path):
+            if not target.is_file() or not target.is_relative_to(os.path.realpath(root)):
+                _link(path, found)
+            return None
+        if not target.is_relative_to(real) or not target.is_file():
+            _link(path, found)
+            return None
+        full = target
+    return str(full) if _is_sound_name(path, found) else None
+
+
+def _read(path: str, place: str, found: _Found) -> bytes | None:
+    try:
+        # Not blocking, for a pipe that stands where a file stood.
+        descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        if not os.path.lexists(place) or stat.S_ISREG(os.lstat(place).st_mode):
+            found.problem("unreadable", path, f"this file cannot be read: {error.strerror}", "check its permissions")
+        else:
+            _special(path, found)
+        return None
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            _special(path, found)
+            return None
+        if facts.st_size > MAX_BYTES:
+            _too_large(path, facts.st_size, found)
+            return None
+        parts: list[bytes] = []
+        size = 0
+        while size <= MAX_BYTES and (part := file.read(MAX_BYTES + 1 - size)):
+            parts.append(part)
+            size += len(part)
+    if size > MAX_BYTES:
+        _too_large(path, size, found)
+        return None
+    return b"".join(parts)
+
+
+# ------------------------------------------------------------------------------------------------- commit
+
+
+def _list_commit(repository: Repository, commit: str, folder: str) -> _Found:
+    """What is to be read at a commit, by object id; links resolved inside the tree."""
+    found = _Found(checked_folder(folder))
+    entries = {entry.path: entry for entry in repository.list_files(commit, [found.folder])}
+    if not entries or found.folder in entries:
+        # A folder that is a link or a file in the tree is listed as itself.
+        if found.folder in entries and entries[found.folder].mode == "120000":
+            found.problem("symlink", found.folder, "the policy folder is a symbolic link", "use the real folder")
+        else:
+            _missing(found)
+        return found
+    links = {path: entry.blob for path, entry in entries.items() if entry.mode == "120000"}
+    targets = repository.read_blobs(links.values()) if links else {}
+    others: dict[str, str] = {}
+    for path, entry in entries.items():
+        if entry.mode == "160000":
+            _submodule(path, found)
+            continue
+        if path in links:
+            target: str | None = _target(path, os.fsdecode(targets.get(entry.blob, b"")))
+            if not is_policy_file(path):
+                others[path] = target or ""
+                continue
+            for _ in range(_MAX_LINKS):
+                if target in links:
+                    target = _target(target, os.fsdecode(targets.get(links[target], b"")))
+            if target not in entries or entries[target].mode not in ("100644", "100755"):
+                _link(path, found)
+                continue
+            entry = entries[target]
+        elif not is_policy_file(path):
+            continue
+        if not _is_sound_name(path, found):
+            continue
+        if len(found.places) >= MAX_FILES:
+            _too_many(found)
+            break
+        found.places[path] = entry.blob
+    kinds = repository.tree_kinds(commit, {target for target in others.values() if target}) if others else {}
+    for path, target in others.items():
+        if kinds.get(target) != "blob":
+            _link(path, found)
+    return found
+
+
+def _target(path: str, text: str) -> str | None:
+    """Where a link in a tree points, from the repository folder; None when it leaves it or is no plain path."""
+    if not text or text.startswith("/") or CONTROL.search(text):
+        return None
+    joined = posixpath.normpath(posixpath.join(posixpath.dirname(path), text))
+    return None if joined.startswith("..") or joined == "." else joined
+
+
+# ----------------------------------------------------------------------------------------------- problems
+
+
+def _reading(found: _Found, data: Mapping[str, bytes]) -> Reading:
+    settings = posixpath.normpath(posixpath.join(found.folder, SETTINGS))
+    return Reading(
+        files={path: data[path] for path in sorted(data) if path != settings},
+        settings=(settings, data[settings]) if settings in data else None,
+        problems=tuple(sorted(found.problems, key=lambda problem: problem.sort_key)),
+    )
+
+
+def _is_sound_name(path: str, found: _Found) -> bool:
+    if CONTROL.search(path) is None:
+        return True
+    message = "the file's name has control, invisible or undecodable characters"
+    found.problem("file-name", path, message, "rename it with plain characters")
+    return False
+
+
+def _missing(found: _Found) -> None:
+    message = f'there is no folder "{found.folder}"'
+    fix = "create it with at least one policy file, or correct policies: in reconciler.yaml"
+    found.problem("missing-folder", found.folder, message, fix)
+
+
+def _link(path: str, found: _Found) -> None:
+    fix = "put the file itself there, or link to a file in the same policy folder"
+    found.problem("symlink", path, "this symbolic link does not lead to a file inside the policy folder", fix)
+
+
+def _submodule(path: str, found: _Found) -> None:
+    found.problem("submodule", path, "a submodule stands inside the policy folder", "keep policies in this repository")
+
+
+def _special(path: str, found: _Found) -> None:
+    found.problem("special-file", path, "this is not a regular file", "replace it with a regular file")
+
+
+def _too_large(path: str, size: int, found: _Found) -> None:
+    found.problem("file-too-large", path, f"the file has {size} bytes; the limit is {MAX_BYTES}", "split it")
+
+
+def _too_many(found: _Found) -> None:
+    message = f"the folder holds more than {MAX_FILES} policy files"
+    found.problem("too-many-files", found.folder, message, "use several targets or folders")
