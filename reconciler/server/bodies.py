@@ -60,6 +60,11 @@ def check_fields(
             raise ApiError(status, f"{key} is required")
 
 
+def changed_fields(before: Mapping[str, Json], given: Mapping[str, Json]) -> list[str]:
+    """The fields of *given* that differ from *before*, sorted. `1` is not `true`, and null is the same as absent."""
+    return sorted(key for key, value in given.items() if _text(before.get(key)) != _text(value))
+
+
 def text(limit: int, *, empty: bool = True) -> Check:
     words = f"a string of {0 if empty else 1} to {limit} characters"
     return lambda value: None if isinstance(value, str) and (0 if empty else 1) <= len(value) <= limit else words
@@ -89,6 +94,10 @@ def texts(value: Json) -> str | None:
 
 def text_or_texts(value: Json) -> str | None:
     return None if isinstance(value, str) or texts(value) is None else "a string or a list of strings"
+
+
+def _text(value: Json) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def _pairs(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

@@ -12,6 +12,8 @@ from typing import Any, Final
 from reconciler.server.replies import error_reply
 
 MAX_BODY: Final = 64 * 1024
+#: How much more is read and thrown away before a 413, so that the sender reads the reply and not a reset connection.
+MAX_DISCARDED: Final = 1024 * 1024
 READ_SECONDS: Final = 30.0
 
 Message = MutableMapping[str, Any]
@@ -48,14 +50,15 @@ class BodyLimit:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The body, or None as soon as it is over the cap; `ConnectionError` when the sender went away."""
-    body = bytearray()
-    while True:
+    """The body, or None when it is over the cap; `ConnectionError` when the sender went away."""
+    body, size, more = bytearray(), 0, True
+    while more and size <= MAX_BODY + MAX_DISCARDED:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionResetError
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY:
-            return None
-        if not message.get("more_body", False):
-            return bytes(body)
+        part = message.get("body", b"")
+        size += len(part)
+        if size <= MAX_BODY:
+            body += part
+        more = message.get("more_body", False)
+    return bytes(body) if size <= MAX_BODY else None

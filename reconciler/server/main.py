@@ -69,18 +69,10 @@ def running(app: Any, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str
     """The application at a URL for the length of the block, in a thread that has ended when the block has."""
     with open_socket(host, port) as listener:
         server = make_server(app)
-        ready = threading.Event()
-        thread = threading.Thread(target=_serve, args=(server, listener, ready), name="reference-server", daemon=True)
-        thread.start()
-        ready.wait()
+        thread = threading.Thread(target=server.run, args=([listener],), name="reference-server", daemon=True)
+        thread.start()  # the socket listens already: whoever connects before the loop runs is only kept waiting
         try:
             yield url_of(listener)
         finally:
             server.should_exit = True
             thread.join()
-
-
-def _serve(server: uvicorn.Server, listener: socket.socket, ready: threading.Event) -> None:
-    # The socket listens already: whoever connects before the loop runs is only kept waiting.
-    ready.set()
-    server.run(sockets=[listener])

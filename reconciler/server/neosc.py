@@ -150,10 +150,9 @@ def update_policy(policy_id: str, asked: Admin) -> JSONResponse:
         for key in ("id", "created_at"):
             if key in body and body[key] != before[key]:
                 raise ApiError(422, f"{key} cannot be changed")
-        changed = {key: value for key, value in body.items() if before.get(key) != value}
-        if changed:
-            connection.execute(neosc_policies.update().where(neosc_policies.c.id == policy_id).values(**changed))
-        details = f"Policy updated: {', '.join(sorted(changed)) or 'nothing'}"
+        if body:
+            connection.execute(neosc_policies.update().where(neosc_policies.c.id == policy_id).values(**body))
+        details = f"Policy updated: {', '.join(bodies.changed_fields(before, body)) or 'nothing'}"
         _record(connection, asked, "update_policy", policy_id, details)
         after = _find(connection, policy_id)
     return reply(after)

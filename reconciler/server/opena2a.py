@@ -100,7 +100,7 @@ def update_policy(policy_id: str, asked: Admin) -> JSONResponse:
             _refuse_taken_name(connection, after["name"])
         values = {**_to_columns(after), "updated_at": asked.store.timestamp(milliseconds=False)}
         connection.execute(opena2a_policies.update().where(opena2a_policies.c.id == policy_id).values(**values))
-        changed = ", ".join(sorted(key for key in body if before.get(key) != body[key])) or "nothing"
+        changed = ", ".join(bodies.changed_fields(before, body)) or "nothing"
         _record(connection, asked, "update_policy", policy_id, f"Policy updated: {changed}")
         stored = _find(connection, policy_id)
     return reply({"policy": stored})

@@ -168,27 +168,32 @@ class Store:
 
     def add_user(self, email: str, role: str, *, password: str | None = None) -> str:
         """Make an account, or give an existing one this role (and password), and return its id."""
+        changed = {"role": role} if password is None else {"role": role, "password": hash_password(password)}
         with self.write() as connection:
-            return self._put_user(connection, email, role, password)
+            user_id = self._user_id(connection, email, role)
+            connection.execute(users.update().where(users.c.id == user_id).values(**changed))
+        return user_id
 
     def add_token(self, email: str, role: str, *, token: str | None = None, lifetime: float | None = None) -> str:
         """Store a token for this account, made when it is not there yet, and return it: the only time it is seen.
 
-        A given *token* that is already known stays as it is. *lifetime* is in seconds; without it the token never ends.
+        The role is the token's: an account that is there keeps its own. A given *token* that is already known stays as
+        it is. *lifetime* is in seconds; without it the token never ends.
         """
         token = token or make_token()
         with self.write() as connection:
             known = connection.execute(sa.select(tokens.c.hash).where(tokens.c.hash == hash_token(token))).first()
             if known is None:
-                user_id = self._put_user(connection, email, role, None)
-                self.insert_token(connection, token, user_id, role, lifetime)
+                self.insert_token(connection, token, self._user_id(connection, email, role), role, lifetime)
         return token
 
     def insert_token(
         self, connection: sa.Connection, token: str, user_id: str, role: str, lifetime: float | None
     ) -> None:
-        """Store *token*, hashed, inside a transaction of the caller."""
-        ends = None if lifetime is None else self._clock.now().timestamp() + lifetime
+        """Store *token*, hashed, inside a transaction of the caller, and forget those whose time is over."""
+        now = self._clock.now().timestamp()
+        connection.execute(tokens.delete().where(tokens.c.expires_at <= now))
+        ends = None if lifetime is None else now + lifetime
         row = {"hash": hash_token(token), "user_id": user_id, "role": role}
         connection.execute(tokens.insert().values(**row, created_at=self.timestamp(), expires_at=ends))
 
@@ -208,20 +213,17 @@ class Store:
             return None
         return Caller(row.id, row.email, row.role)
 
-    def _put_user(self, connection: sa.Connection, email: str, role: str, password: str | None) -> str:
+    def _user_id(self, connection: sa.Connection, email: str, role: str) -> str:
+        """The account's id; an account that is not there is made, with this role and no password."""
         if role not in ROLES:
             raise ValueError(f"no such role: {role}")
         email = email.strip().lower()
-        changed: dict[str, Any] = {"role": role}
-        if password is not None:
-            changed["password"] = hash_password(password)
         found = connection.execute(sa.select(users.c.id).where(users.c.email == email)).scalar()
         if found is not None:
-            connection.execute(users.update().where(users.c.id == found).values(**changed))
             return str(found)
         user_id = self.make_id("user-")
         fresh = {"id": user_id, "email": email, "name": email.partition("@")[0], "organization": "default"}
-        connection.execute(users.insert().values(**fresh, **changed, created_at=self.timestamp()))
+        connection.execute(users.insert().values(**fresh, role=role, created_at=self.timestamp()))
         return user_id
 
 

@@ -196,6 +196,16 @@ def test_a_token_with_a_lifetime_ends() -> None:
     assert after is None
 
 
+def test_a_token_has_its_own_role_and_leaves_the_accounts(server: RunningServer, web: httpx.Client) -> None:
+    server.store.add_user("boss@example.com", "admin", password="correct horse")
+
+    reading = server.store.add_token("boss@example.com", "user")
+
+    account = web.post("/api/auth/login", json={"email": "boss@example.com", "password": "correct horse"}).json()
+    assert account["user"]["role"] == "admin"
+    assert ask(web, ("PATCH", "/api/policies/none"), f"Bearer {reading}").status_code == 403
+
+
 def test_a_token_that_is_known_is_not_stored_twice() -> None:
     store = open_store()
     token = store.add_token("a@example.com", "admin")

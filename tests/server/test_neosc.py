@@ -206,6 +206,16 @@ def test_what_was_read_can_be_written_back(neosc_crud: httpx.Client) -> None:
     assert (reply.status_code, reply.json()) == (200, before)
 
 
+def test_one_is_not_true_to_an_update_or_its_entry(neosc_crud: httpx.Client) -> None:
+    neosc_crud.get("/policies")
+    neosc_crud.put(f"/policies/{MFA}", json={"checks": {"a": {"require_mfa": 1}}})
+
+    reply = neosc_crud.put(f"/policies/{MFA}", json={"checks": {"a": {"require_mfa": True}}})
+
+    assert reply.json()["checks"]["a"]["require_mfa"] is True
+    assert neosc_crud.get("/audit-logs").json()[0]["details"] == "Policy updated: checks"
+
+
 def test_null_takes_the_checks_away(neosc_crud: httpx.Client) -> None:
     neosc_crud.get("/policies")
     neosc_crud.put(f"/policies/{MFA}", json={"checks": {"a": {}}})

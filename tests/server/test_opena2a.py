@@ -97,6 +97,15 @@ def test_an_update_replaces_conditions_whole_and_null_removes_a_field(opena2a: h
     assert "actions" not in reply.json()["policy"]
 
 
+def test_one_is_not_true_to_an_update_or_its_entry(opena2a: httpx.Client) -> None:
+    before = make(opena2a, conditions={"limit": 1})
+
+    reply = opena2a.put(f"{POLICIES}/{before['id']}", json={"conditions": {"limit": True}})
+
+    assert reply.json()["policy"]["conditions"]["limit"] is True
+    assert trail(opena2a)[0]["details"] == "Policy updated: conditions"
+
+
 def test_what_was_read_can_be_written_back(opena2a: httpx.Client) -> None:
     before = make(opena2a)
 

@@ -22,6 +22,7 @@ import pytest
 import sqlalchemy as sa
 
 from reconciler.errors import ConfigError
+from reconciler.server.credentials import hash_token
 from reconciler.server.store import audit_entries, open_store
 from tests.support.servers import reference_server
 
@@ -109,6 +110,29 @@ def test_an_audit_entry_cannot_be_changed_or_taken_away(statement: Any) -> None:
 
         entries = httpx.get(f"{server.neosc_url}/audit-logs", headers=headers, trust_env=False).json()
     assert [entry["details"] for entry in entries] == ["Policy disabled"]
+
+
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        ("/api/policies", {"detail": "Internal Server Error"}),
+        ("/v1/admin/security-policies", {"error": "Internal Server Error"}),
+    ],
+)
+def test_a_broken_database_is_500_in_the_documented_shape_and_shows_no_secret(
+    path: str, shape: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with reference_server() as server:
+        with server.store.write() as connection:
+            connection.execute(sa.text("DROP TABLE tokens"))
+
+        reply = httpx.get(server.url + path, headers={"Authorization": f"Bearer {server.token}"}, trust_env=False)
+
+    assert (reply.status_code, reply.json()) == (500, shape)
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert "no such table: tokens" in caplog.text
+    assert server.token not in caplog.text
+    assert hash_token(server.token) not in caplog.text
 
 
 def test_a_write_that_fails_leaves_nothing() -> None:
