@@ -32,7 +32,7 @@ class Repo:
     remote: Path | None
     env: Mapping[str, str]
 
-    def git(self, *args: str, cwd: Path | None = None, given: bytes | None = None, env: Mapping[str, str] = {}) -> str:  # noqa: B006
+    def git(self, *args: str, cwd: Path | None = None, given: bytes | None = None, env: Mapping[str, str] = {}) -> str:
         """Run git here and return its output without the last line break; a failure is an AssertionError."""
         done = subprocess.run(
             ["git", *args],
@@ -76,7 +76,7 @@ class Repo:
         """Refs of the bare remote, as the remote itself says."""
         assert self.remote is not None
         lines = self.git("for-each-ref", "--format=%(refname) %(objectname)", pattern, cwd=self.remote).splitlines()
-        return dict(line.split(" ", 1) for line in lines)  # type: ignore[misc]
+        return dict(line.split(" ", 1) for line in lines)
 
     def _date(self) -> dict[str, str]:
         count = len(self.git("rev-list", "--all").splitlines())
