@@ -52,9 +52,9 @@ def least_ttl(quiescence: float, deadline: float) -> float:
     """The shortest life a lock may have: a request of a dead holder must have taken effect before it ends.
 
     >>> least_ttl(60, 10)
-    120.0
+    100.0
     """
-    return max(120.0, quiescence + deadline + 30.0)
+    return quiescence + deadline + 30.0
 
 
 def acquire(

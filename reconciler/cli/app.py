@@ -1,0 +1,164 @@
+"""The command group: which commands there are, how errors end, which exit code comes out.
+
+Commands live in one module per help group and are imported when they are called. Nothing here knows what they do.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import rich_click as click
+from click import Command as PlainCommand
+from click import Context
+
+from reconciler import __version__
+from reconciler.errors import ExitCode, ReconcilerError
+
+#: Help group → command → (module, one line of help). The order is the order of the help page.
+COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "Start": {
+        "demo": ("start", "Run a server, a repo and a first plan on this computer."),
+    },
+    "Review": {
+        "validate": ("review", "Check files against the schema. No network needed."),
+        "plan": ("review", "Show what apply would change. Never writes."),
+        "show": ("review", "Print a saved plan as text or JSON."),
+    },
+    "Change": {
+        "apply": ("change", "Carry out a plan and sign each change with its commit."),
+        "unlock": ("change", "Remove the lock a dead run left behind."),
+    },
+    "Watch": {
+        "status": ("watch", "One line per policy: in sync, drifted, pending."),
+        "drift": ("watch", "Report edits made outside git: who, when, what."),
+        "log": ("watch", "Audit trail joined with git commits."),
+    },
+    "Server": {
+        "serve": ("serve", "Run the reference policy API."),
+    },
+}
+_WHERE = {name: entry for group in COMMANDS.values() for name, entry in group.items()}
+
+_EPILOG = (
+    "Exit: 0 done or in sync, 1 error, 2 changes pending, 3 blocked by a guard, 4 apply stopped half-way or in doubt, "
+    "5 plan is stale, 64 wrong usage, 75 try again later, 130 interrupted."
+)
+
+
+@dataclass(slots=True)
+class State:
+    """What the whole command line shares: the folder, and whether stdout was promised to be JSON."""
+
+    folder: Path = field(default_factory=Path.cwd)
+    json: bool = False
+
+
+class _Group(click.RichGroup):
+    """A group that imports a command's module only when the command is called."""
+
+    def list_commands(self, ctx: Context) -> list[str]:
+        return list(_WHERE)
+
+    def get_command(self, ctx: Context, cmd_name: str) -> PlainCommand | None:
+        if cmd_name not in _WHERE:
+            return None
+        if ctx.resilient_parsing or _asks_for_help(ctx):
+            return click.RichCommand(cmd_name, help=_WHERE[cmd_name][1])
+        module = importlib.import_module(f"reconciler.cli.{_WHERE[cmd_name][0]}")
+        command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
+        assert isinstance(command, PlainCommand)  # noqa: S101 - the table above names commands
+        return command
+
+
+def _asks_for_help(ctx: Context) -> bool:
+    """Whether the group's own help page is being made: it needs the one-liners only."""
+    return bool(ctx.meta.get("reconciler.help"))
+
+
+def _show_help(ctx: Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        ctx.meta["reconciler.help"] = True
+        click.echo(ctx.get_help())
+        ctx.exit()
+
+
+@click.group(
+    cls=_Group,
+    epilog=_EPILOG,
+    add_help_option=False,
+    context_settings={"auto_envvar_prefix": "RECONCILER", "max_content_width": 80},
+)
+@click.rich_config(
+    {
+        "theme": "default-nu",
+        "max_width": 80,
+        "commands_before_options": True,
+        "command_groups": {
+            "*": [{"name": name, "commands": list(commands)} for name, commands in COMMANDS.items()],
+        },
+    }
+)
+@click.option("-C", "--repo", type=click.Path(path_type=Path), default=".", help="Policies repository.")
+@click.option("-h", "--help", is_flag=True, is_eager=True, expose_value=False, callback=_show_help, help="Show this.")
+@click.version_option(__version__, "--version", message="reconciler %(version)s", help="Show the version and exit.")
+@click.pass_context
+def program(ctx: Context, repo: Path) -> None:
+    """Keep security policies in git; make the live API match, with a reason.
+
+    \b
+    reconciler demo          try it now, nothing to configure
+    reconciler plan          what would change, and who asked for it
+    reconciler apply         make it so
+    """
+    state = ctx.ensure_object(State)
+    state.folder = repo
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; every error ends here, in words."""
+    state = State()
+    try:
+        with program.make_context("reconciler", list(arguments), obj=state) as ctx:
+            result = program.invoke(ctx)
+        return int(result) if isinstance(result, int) else int(ExitCode.DONE)
+    except click.exceptions.Exit as stop:
+        return int(stop.exit_code)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        return int(ExitCode.INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        return int(ExitCode.USAGE)
+    except BrokenPipeError:
+        _close_stdout()
+        return int(ExitCode.ERROR)
+    except ReconcilerError as error:
+        return _report(error, json=state.json)
+
+
+def _report(error: ReconcilerError, *, json: bool) -> int:
+    from reconciler.cli.output import emit_json, use_color
+    from reconciler.core.problems import FilesError
+    from reconciler.reports import problems as report
+
+    if isinstance(error, FilesError):
+        text = report.render_problems(error.problems, files=error.files, color=use_color(sys.stderr))
+        value = report.problems_to_json(error.problems)
+    else:
+        text = report.render_error(error, color=use_color(sys.stderr))
+        value = report.error_to_json(error)
+    print(text, file=sys.stderr)
+    if json:
+        emit_json(value)
+    return int(error.exit)
+
+
+def _close_stdout() -> None:
+    """Point stdout at nothing after its reader went away, so that the interpreter's own flush does not complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())

@@ -1,0 +1,67 @@
+"""Writing results: stdout is the result and nothing else; colour only where a person looks."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from reconciler.core.model import Json
+from reconciler.errors import ReconcilerError
+
+
+def emit(text: str) -> None:
+    """Write *text* to stdout as one block that ends with a newline."""
+    data = text if text.endswith("\n") else text + "\n"
+    sys.stdout.write(data.encode("utf-8", errors="backslashreplace").decode("utf-8"))
+    sys.stdout.flush()
+
+
+def emit_json(value: Mapping[str, Json]) -> None:
+    """Write *value* as JSON to stdout: ASCII, indented, keys in the documented order."""
+    emit(to_json(value))
+
+
+def to_json(value: Mapping[str, Json]) -> str:
+    """Return *value* as people and programs read it: two spaces, ASCII, a final newline."""
+    return json.dumps(value, indent=2, ensure_ascii=True) + "\n"
+
+
+def note(text: str) -> None:
+    """Write a line for people to stderr: progress, a warning."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def use_color(stream: IO[str], environ: Mapping[str, str] | None = None) -> bool:
+    """Whether *stream* gets colour: `NO_COLOR` forbids it, `FORCE_COLOR` or `CLICOLOR_FORCE` ask for it, else a terminal.
+
+    An empty variable counts as not set (no-color.org).
+    """
+    environment = os.environ if environ is None else environ
+    if environment.get("NO_COLOR"):
+        return False
+    if environment.get("FORCE_COLOR") or environment.get("CLICOLOR_FORCE") not in (None, "", "0"):
+        return True
+    return stream.isatty() and environment.get("TERM") != "dumb"
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write *text* to *path* whole or not at all (a new file, synced, moved into place)."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ReconcilerError(
+            f"the file cannot be written ({error.strerror or type(error).__name__})",
+            where=str(path),
+            fix="choose another path or mend the permissions",
+            code="output",
+        ) from error

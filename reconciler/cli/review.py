@@ -1,0 +1,147 @@
+"""The Review group: validate, plan, show. None of these ever writes to a live system."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+from click import Context
+
+from reconciler.cli.options import format_options, only_option, session_of, targets_option, wants_json
+from reconciler.cli.output import emit, emit_json, note, to_json, use_color, write_file
+from reconciler.core.model import Plan
+from reconciler.errors import ExitCode, ReconcilerError, worst
+
+MAX_PLAN_BYTES = 256 * 1024 * 1024
+
+
+@click.command("validate", short_help="Check files against the schema. No network needed.")
+@targets_option
+@format_options("text", "json")
+@click.pass_context
+def validate_command(ctx: Context, targets: tuple[str, ...], format: str) -> int:
+    """Check every policy file, reconciler.yaml and overrides.yaml against the schemas. Needs no network.
+
+    \b
+    reconciler validate
+    reconciler validate --json
+    """
+    import sys
+
+    from reconciler.reports.problems import problems_to_json, render_problems
+    from reconciler.workflows import validate
+
+    found = validate(session_of(ctx), targets)
+    if wants_json(ctx):
+        emit_json(problems_to_json(found.problems))
+    elif found.problems:
+        emit(render_problems(found.problems, files=found.files, color=use_color(sys.stdout)))
+    else:
+        emit(f"Valid: {found.files} files, {found.policies} policies. Nothing was sent to the API.")
+    return ExitCode.ERROR if found.has_errors else ExitCode.DONE
+
+
+@click.command("plan", short_help="Show what apply would change. Never writes.")
+@targets_option
+@only_option
+@click.option("--commit", metavar="REV", help="Plan this commit's files instead of the working tree's.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when changes are pending, 3 when a guard blocks.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Save the plan for apply and show.")
+@click.option("-q", "quiet", is_flag=True, help="Only the four last lines.")
+@click.option("--oneline", is_flag=True, help="One line per policy.")
+@click.option("--full", is_flag=True, help="Unchanged fields as well.")
+@format_options("text", "json")
+@click.pass_context
+def plan_command(
+    ctx: Context,
+    targets: tuple[str, ...],
+    only: tuple[str, ...],
+    commit: str | None,
+    detailed_exitcode: bool,
+    out: Path | None,
+    quiet: bool,
+    oneline: bool,
+    full: bool,
+    format: str,
+) -> int:
+    """Show what apply would change and who asked for it. Never writes to the live system.
+
+    \b
+    reconciler plan
+    reconciler plan --target neosc --out plan.json --detailed-exitcode
+    """
+    import sys
+
+    from reconciler.reports.plan_json import plan_to_json, plans_to_json
+    from reconciler.reports.plan_text import render_plan
+    from reconciler.workflows import plan_targets
+
+    planned = plan_targets(session_of(ctx), targets, commit=commit, only=only)
+    plans = [each.plan for each in planned.made]
+    value = plan_to_json(plans[0]) if len(plans) == 1 and not planned.failed else plans_to_json(plans)
+    if out is not None and plans:
+        write_file(out, to_json(value))
+    style = "quiet" if quiet else "oneline" if oneline else "full" if full else "default"
+    if planned.failed and not plans:
+        raise planned.failed[0]
+    if wants_json(ctx):
+        emit_json(value)
+    else:
+        emit("\n".join(render_plan(plan, color=use_color(sys.stdout), style=style) for plan in plans))
+    for error in planned.failed:
+        note(f"error: {error}")
+    codes = [error.exit for error in planned.failed]
+    if detailed_exitcode:
+        codes += [_detailed(plan.blocked, plan.changes or plan.held) for plan in plans]
+    return worst(codes)
+
+
+def _detailed(blocked: object, pending: object) -> ExitCode:
+    return ExitCode.BLOCKED if blocked else ExitCode.CHANGES if pending else ExitCode.DONE
+
+
+@click.command("show", short_help="Print a saved plan as text or JSON.")
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option("-q", "quiet", is_flag=True, help="Only the four last lines.")
+@click.option("--oneline", is_flag=True, help="One line per policy.")
+@click.option("--full", is_flag=True, help="Unchanged fields as well.")
+@format_options("text", "json")
+@click.pass_context
+def show_command(ctx: Context, plan: Path, quiet: bool, oneline: bool, full: bool, format: str) -> int:
+    """Print a plan that `plan --out` saved.
+
+    \b
+    reconciler show plan.json
+    reconciler show plan.json --json
+    """
+    import sys
+
+    from reconciler.reports.plan_json import plan_to_json, plans_to_json
+    from reconciler.reports.plan_text import render_plan
+
+    plans = read_plans(plan)
+    style = "quiet" if quiet else "oneline" if oneline else "full" if full else "default"
+    if wants_json(ctx):
+        emit_json(plan_to_json(plans[0]) if len(plans) == 1 else plans_to_json(plans))
+    else:
+        emit("\n".join(render_plan(each, color=use_color(sys.stdout), style=style) for each in plans))
+    return ExitCode.DONE
+
+
+def read_plans(path: Path) -> list[Plan]:
+    """Return the plans in a saved file (`reconciler.plan/1` or `reconciler.plans/1`), fingerprints checked."""
+    from reconciler.reports.plan_json import plans_from_text
+
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_PLAN_BYTES + 1)
+    except OSError as error:
+        raise ReconcilerError(
+            f"the plan cannot be read ({error.strerror or type(error).__name__})",
+            where=str(path),
+            fix="name a file that `reconciler plan --out FILE` wrote",
+            code="plan-file",
+        ) from error
+    if len(data) > MAX_PLAN_BYTES:
+        raise ReconcilerError("the plan file is too large", where=str(path), fix="make a new plan", code="plan-file")
+    return plans_from_text(data, where=str(path))

@@ -1,0 +1,83 @@
+"""The Watch group: status, drift, log. Reads only."""
+
+from __future__ import annotations
+
+import sys
+
+import rich_click as click
+from click import Context
+
+from reconciler.cli.options import format_options, session_of, targets_option, wants_json
+from reconciler.cli.output import emit, emit_json, note, use_color
+from reconciler.errors import ExitCode, worst
+
+
+@click.command("status", short_help="One line per policy: in sync, drifted, pending.")
+@targets_option
+@format_options("text", "json")
+@click.pass_context
+def status_command(ctx: Context, targets: tuple[str, ...], format: str) -> int:
+    """Show one line per policy: in sync, pending, drifted, not in git.
+
+    \b
+    reconciler status
+    reconciler status --target neosc --json
+    """
+    from reconciler.reports.trail_text import render_status, status_to_json
+    from reconciler.workflows import read_states
+
+    planned, states = read_states(session_of(ctx), targets)
+    if wants_json(ctx):
+        emit_json(status_to_json(states))
+    else:
+        emit(render_status(states, color=use_color(sys.stdout)))
+    for error in planned.failed:
+        note(f"error: {error}")
+    return worst([error.exit for error in planned.failed])
+
+
+@click.command("drift", short_help="Report edits made outside git: who, when, what.")
+@targets_option
+@format_options("text", "json")
+@click.pass_context
+def drift_command(ctx: Context, targets: tuple[str, ...], format: str) -> int:
+    """Report edits made outside git: who, when, which audit entry. Exit 2 when there are any.
+
+    \b
+    reconciler drift
+    reconciler drift --target neosc --json
+    """
+    from reconciler.reports.trail_text import drift_to_json, render_drift
+    from reconciler.workflows import find_drift
+
+    planned, changes = find_drift(session_of(ctx), targets)
+    if wants_json(ctx):
+        emit_json(drift_to_json(changes))
+    else:
+        emit(render_drift(changes, color=use_color(sys.stdout)))
+    for error in planned.failed:
+        note(f"error: {error}")
+    codes = [error.exit for error in planned.failed]
+    return worst([*codes, ExitCode.CHANGES if any(changes.values()) else ExitCode.DONE])
+
+
+@click.command("log", short_help="Audit trail joined with git commits.")
+@targets_option
+@format_options("text", "json")
+@click.pass_context
+def log_command(ctx: Context, targets: tuple[str, ...], format: str) -> int:
+    """Show the live audit trail joined with git: each entry with its commit, or OUTSIDE GIT.
+
+    \b
+    reconciler log
+    reconciler log --target neosc --json
+    """
+    from reconciler.reports.trail_text import log_to_json, render_log
+    from reconciler.workflows import read_log
+
+    entries = read_log(session_of(ctx), targets)
+    if wants_json(ctx):
+        emit_json(log_to_json(entries))
+    else:
+        emit(render_log(entries, color=use_color(sys.stdout)))
+    return ExitCode.DONE

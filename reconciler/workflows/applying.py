@@ -1,0 +1,329 @@
+"""Plan, lock, execute, prove, record: one run for one target.
+
+Nothing is sent before every reason against it has been looked at; nothing is recorded that was not read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from reconciler import __version__
+from reconciler.config import choose_targets, holder_name
+from reconciler.core.annotation import make_headers
+from reconciler.core.diff import diff_policy, merge_for_put
+from reconciler.core.model import Action, Annotation, Applied, Body, Change, LivePolicy, Outcome, Plan, Status, Trail
+from reconciler.core.plan import ledger_after, order_rank
+from reconciler.core.ports import RefUpdate
+from reconciler.errors import ExitCode, LiveError, ReconcilerError, StaleError
+from reconciler.executor import Ports, Result, execute
+from reconciler.journal import Journal
+from reconciler.ledger import LedgerState, RunInfo, ledger_ref, write_ledger
+from reconciler.ledger import push as push_ledger
+from reconciler.lock import Lock, acquire, least_ttl
+from reconciler.sources.git import open_repository
+from reconciler.trail import count_own, prove
+from reconciler.workflows.planning import Planned, dirty_paths, plan_target, sync_ledger
+from reconciler.workflows.session import Session, read_revision, read_work_tree
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A plan with its outcomes (`reconciler.run/1`), and the code the program ends with.
+
+    `ledger` is the ledger's commit after the run, None when there is none. `error` says what went wrong beside the
+    changes themselves, such as a ledger that could not be pushed.
+    """
+
+    plan: Plan
+    outcomes: tuple[Outcome, ...]
+    ledger: str | None
+    exit: ExitCode
+    error: str | None = None
+
+
+def apply(
+    session: Session,
+    name: str,
+    *,
+    saved: Plan | None = None,
+    only: Sequence[str] = (),
+    confirm: Callable[[Plan], bool],
+    lock_timeout: float = 0.0,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[Outcome, int, int], None] = lambda outcome, number, total: None,
+) -> Run:
+    """Make target *name* match the commit at HEAD and record what was done.
+
+    With *saved* exactly that plan is carried out, or `StaleError` is raised. *confirm* is asked once, and only when there
+    is something to do. Raises before anything was sent; after that every end is a `Run`.
+    """
+    planned = _plan_at_head(session, name, only, saved)
+    if _stops_everything(planned.plan):
+        return _finish(planned, _skip_all(planned), ExitCode.BLOCKED)
+    if not planned.plan.changes and not _must_record(planned):
+        return _finish(planned, (), ExitCode.BLOCKED if planned.plan.blocked else ExitCode.DONE)
+    if planned.plan.changes and not confirm(planned.plan):
+        raise ReconcilerError(
+            "not confirmed, so nothing was sent",
+            where=name,
+            fix="type the target's name when asked, or use --yes",
+            code="declined",
+        )
+    lock = acquire(
+        planned.repository,
+        planned.remote,
+        name,
+        holder=holder_name(session.environ),
+        ttl=least_ttl(planned.settings.quiescence, planned.settings.deadline),
+        deadline=planned.settings.deadline,
+        timeout=lock_timeout,
+        clock=session.clock,
+        random=session.random,
+    )
+    try:
+        planned = _again_if_recorded(session, planned, only, saved)
+        if _stops_everything(planned.plan):
+            run = _finish(planned, _skip_all(planned), ExitCode.BLOCKED)
+        else:
+            run = _carry_out(session, planned, lock, stop, progress)
+    except BaseException:
+        # Nothing is in doubt here: what may have been sent ends in a Run, which keeps the lock itself.
+        lock.release()
+        raise
+    if not _is_in_doubt(run):
+        lock.release()
+    return run
+
+
+# ------------------------------------------------------------------------------------------------ planning
+
+
+def _plan_at_head(session: Session, name: str, only: Sequence[str], saved: Plan | None) -> Planned:
+    """Plan *name* from the git objects of HEAD; with *saved*, restricted to it and refused unless it still fits."""
+    repository = open_repository(session.root)
+    head = repository.head()
+    files = read_revision(session, repository, head, (name,))
+    target = choose_targets(files.config, (name,))[0]
+    dirty = bool(dirty_paths(repository, head, read_work_tree(session, (name,))))
+    wanted = tuple(change.key for change in saved.changes) if saved is not None else tuple(only)
+    if saved is not None:
+        _require_same_tree(session, repository, saved, head, (target.policies,))
+    planned = plan_target(
+        session, repository, files, target, head, only=wanted if saved is None else (), applying=True, dirty=dirty
+    )
+    return planned if saved is None else _restrict(planned, saved)
+
+
+def _require_same_tree(
+    session: Session, planned_head: str, planned: Planned, saved: Plan
+) -> None:
+    """Raise `StaleError` unless the policy paths, config and overrides are the same at both commits."""
+
+
+# ---------------------------------------------------------------------------------------------- execution
+
+
+def _carry_out(
+    session: Session,
+    planned: Planned,
+    lock: Lock,
+    stop: Callable[[], bool],
+    progress: Callable[[Outcome, int, int], None],
+) -> Run:
+    """Execute the plan under *lock*, prove what was done, record it."""
+    plan, settings, provider = planned.plan, planned.settings, planned.provider
+    waves = [list(wave) for _, wave in groupby(plan.changes, key=order_rank)]
+    known = _known_entries(session, planned) if waves else frozenset()
+    done = 0
+
+    def differs(change: Change, live: LivePolicy) -> bool:
+        return bool(_difference(planned, change, live))
+
+    def put_body(change: Change, live: LivePolicy) -> Body:
+        assert change.desired is not None  # noqa: S101 - an update has a desired side
+        applied = change.applied.body if change.applied is not None else {}
+        return merge_for_put(change.desired.body, live.body, applied, planned.inputs.schema_of(change.desired.body))
+
+    def headers(change: Change) -> Mapping[str, str]:
+        commit = change.commit.sha if change.commit is not None else plan.git.head
+        return make_headers(__version__, commit, change.key, plan.fingerprint)
+
+    def evidence(change: Change, sent: int) -> bool:
+        if change.id is None or change.commit is None:
+            return False
+        try:
+            trail = provider.fetch_trail()
+        except LiveError:
+            return False
+        return trail.available and count_own(trail, known, change.id, change.commit.sha) == sent
+
+    def tell(outcome: Outcome) -> None:
+        nonlocal done
+        done += 1
+        progress(outcome, done, len(plan.changes))
+
+    journal_path = planned.repository.git_dir / "reconciler" / f"{settings.name}.jsonl"
+    with Journal(journal_path) as journal:
+        journal.append(
+            [{"event": "run", "at": session.clock.now().isoformat(), "head": plan.git.head, "plan": plan.fingerprint}]
+        )
+        results = execute(
+            waves,
+            Ports(
+                provider=provider,
+                clock=session.clock,
+                journal=journal,
+                differs=differs,
+                put_body=put_body,
+                headers=headers,
+                evidence=evidence,
+                keep_lock=lambda: lock.keep(settings.deadline),
+                stop=stop,
+                progress=tell,
+            ),
+            settings,
+        )
+    annotations = _prove(session, planned, results, known)
+    outcomes = tuple(replace(result.outcome, annotation=annotations.get(result.change.key)) for result in results)
+    code = exit_of(results, interrupted=stop())
+    if code is ExitCode.DONE and plan.blocked:
+        code = ExitCode.BLOCKED
+    return _record(session, planned, lock, results, annotations, _finish(planned, outcomes, code))
+
+
+def _difference(planned: Planned, change: Change, live: LivePolicy) -> object:
+    """What *live* still lacks of *change*'s desired content, `enabled` aside; ignored fields do not count."""
+    if change.desired is None:
+        return ()
+    applied = change.applied.body if change.applied is not None else {}
+    schema = planned.inputs.schema_of(change.desired.body)
+    return diff_policy(change.desired.body, live.body, applied, schema)
+
+
+def exit_of(results: Sequence[Result], *, interrupted: bool) -> ExitCode:
+    """Return the code a run ends with (design.md 4): 4 once something was sent and the run is incomplete or in doubt."""
+    statuses = {result.outcome.status for result in results}
+    if interrupted:
+        return ExitCode.INTERRUPTED
+    if statuses <= {Status.APPLIED, Status.ALREADY}:
+        return ExitCode.DONE
+    if Status.UNKNOWN in statuses or Status.APPLIED in statuses:
+        return ExitCode.PARTIAL
+    if not any(result.sent for result in results) and any(result.stale for result in results):
+        return ExitCode.STALE
+    codes = {result.exit for result in results if result.outcome.status is not Status.ALREADY}
+    return ExitCode.TRY_AGAIN if codes == {ExitCode.TRY_AGAIN} else ExitCode.ERROR
+
+
+def _is_in_doubt(run: Run) -> bool:
+    """Whether something sent may still take effect: then the lock is left to expire (reliability.md 0.3)."""
+    return any(outcome.status is Status.UNKNOWN for outcome in run.outcomes)
+
+
+# -------------------------------------------------------------------------------------------------- proof
+
+
+def _known_entries(session: Session, planned: Planned) -> frozenset[str]:
+    """The ids in the audit trail before anything is sent. Also binds an account to its trail (systems.md 5 row 24)."""
+    try:
+        return frozenset(entry.id for entry in planned.provider.fetch_trail().entries)
+    except LiveError as error:
+        session.notice(f"warning: the audit trail cannot be read, so nothing can be proven: {error.what}")
+        return frozenset()
+
+
+def _prove(
+    session: Session, planned: Planned, results: Sequence[Result], known: frozenset[str]
+) -> Mapping[str, Annotation]:
+    """Find the audit entry of every change that was applied."""
+    wanted: dict[str, tuple[str, str, bool]] = {}
+    for result in results:
+        change = result.change
+        if result.outcome.status is not Status.APPLIED or change.commit is None:
+            continue
+        policy_id = result.live.id if result.live is not None else change.id
+        if policy_id is not None:
+            on_object = result.live is not None and result.live.trailer == change.commit.sha
+            wanted[change.key] = (policy_id, change.commit.sha, on_object)
+
+    def fetch() -> Trail:
+        try:
+            return planned.provider.fetch_trail()
+        except LiveError as error:
+            session.notice(f"warning: the audit trail cannot be read, so nothing can be proven: {error.what}")
+            return Trail((), available=False, complete=False)
+
+    return prove(wanted, known, fetch, session.clock)
+
+
+# ------------------------------------------------------------------------------------------------- record
+
+
+def _record(
+    session: Session,
+    planned: Planned,
+    lock: Lock,
+    results: Sequence[Result],
+    annotations: Mapping[str, Annotation],
+    run: Run,
+) -> Run:
+    """Write the ledger and push it with the lock in one move; a failure after writes is exit 4, and the ref stays."""
+    previous = planned.ledger
+    now = session.clock.now()
+    changed = any(result.outcome.status is Status.APPLIED for result in results)
+    entries, settings = ledger_after(planned.inputs, _settled(results), annotations)
+    try:
+        sha = write_ledger(
+            planned.repository,
+            previous,
+            entries,
+            RunInfo(planned.plan.git.head, __version__, now.isoformat(), planned.plan.fingerprint),
+            at=now,
+            settings=settings,
+            touched=changed,
+        )
+        if sha is not None and (sha != previous.sha or planned.sync.unpushed):
+            lock.record(
+                RefUpdate(ledger_ref(planned.settings.name), sha, previous.sha),
+                remote_old=planned.sync.remote_tip,
+                keep=_is_in_doubt(run),
+            )
+    except ReconcilerError as error:
+        if not any(result.sent for result in results):
+            raise
+        return replace(run, exit=ExitCode.PARTIAL, error=f"{error.what} (the next apply pushes the record first)")
+    return replace(run, ledger=sha)
+
+
+def _settled(results: Sequence[Result]) -> Mapping[str, LivePolicy | None]:
+    """The live policy after the run, for each change that is now as desired."""
+    good = (Status.APPLIED, Status.ALREADY)
+    return {result.change.key: result.live for result in results if result.outcome.status in good}
+
+
+def _finish(planned: Planned, outcomes: tuple[Outcome, ...], code: ExitCode) -> Run:
+    return Run(planned.plan, outcomes, planned.ledger.sha, code)
+
+
+def _skip_all(planned: Planned) -> tuple[Outcome, ...]:
+    """Outcomes of a blocked plan: nothing was sent for any change."""
+    why = "not tried: the plan is blocked by " + ", ".join(planned.plan.blocked)
+    return tuple(
+        Outcome(
+            change.key,
+            change.action,
+            Status.SKIPPED,
+            change.commit.sha if change.commit is not None else None,
+            None,
+            why,
+            0,
+        )
+        for change in planned.plan.changes
+    )
+
+
+def _stops_everything(plan: Plan) -> bool:
+    """Whether a guard stops the whole apply; an incomplete read alone only holds creates and deletes."""
+    return any(guard != "incomplete-read" for guard in plan.blocked)

@@ -1,0 +1,302 @@
+"""From a repository and a live system to a plan: reads both, and hands everything to the pure core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reconciler import __version__
+from reconciler import config as settings_module
+from reconciler.config import FILE_NAME, choose_targets
+from reconciler.core.documents import read_documents
+from reconciler.core.model import (
+    Applied,
+    Body,
+    CommitInfo,
+    Confidence,
+    Drift,
+    GitInfo,
+    Listing,
+    LivePolicy,
+    Plan,
+    TargetInfo,
+    TargetSettings,
+    Trail,
+)
+from reconciler.core.plan import Facts, PlanInput, make_plan
+from reconciler.core.problems import FilesError
+from reconciler.errors import LiveError, ReconcilerError, UnreachableError
+from reconciler.ledger import LedgerState, Sync, owned, push, read_ledger, sync
+from reconciler.providers.base import Provider
+from reconciler.providers.http import Transport
+from reconciler.providers.registry import capabilities_of, make_provider
+from reconciler.sources.git import Repository, open_repository
+from reconciler.trail import explain_drift
+from reconciler.workflows.session import (
+    Desired,
+    Files,
+    Session,
+    load_desired,
+    policy_from,
+    read_revision,
+    read_work_tree,
+    require_valid,
+)
+
+
+@dataclass(slots=True)
+class TrailReader:
+    """Reads a target's audit trail once, when somebody asks; a trail that cannot be read is an empty one and a notice."""
+
+    provider: Provider
+    notice: Callable[[str], None]
+    trail: Trail | None = None
+
+    def read(self) -> Trail:
+        if self.trail is None:
+            try:
+                self.trail = self.provider.fetch_trail()
+            except LiveError as error:
+                self.notice(f"warning: the audit trail cannot be read, so nobody is named: {error.what}")
+                self.trail = Trail((), available=False, complete=False)
+        return self.trail
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, and all it was made from: what `apply` needs to carry it out and to record it."""
+
+    plan: Plan
+    inputs: PlanInput
+    settings: TargetSettings
+    desired: Desired
+    files: Files
+    repository: Repository
+    provider: Provider
+    remote: str | None
+    sync: Sync
+    ledger: LedgerState
+    trail: TrailReader
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTargets:
+    """The plans of several targets, and the errors of those that could not be planned."""
+
+    made: tuple[Planned, ...]
+    failed: tuple[ReconcilerError, ...]
+
+
+def plan_targets(
+    session: Session, names: tuple[str, ...] = (), *, commit: str | None = None, only: Sequence[str] = ()
+) -> PlannedTargets:
+    """Plan the named targets (all when none is named) from the working tree, or from *commit*.
+
+    With one target an error is raised; with several the others are planned and it is returned.
+    """
+    repository = open_repository(session.root)
+    head = repository.head() if commit is None else repository.resolve(commit)
+    files = read_work_tree(session, names) if commit is None else read_revision(session, repository, head, names)
+    chosen = choose_targets(files.config, names)
+    made: list[Planned] = []
+    failed: list[ReconcilerError] = []
+    for target in chosen:
+        try:
+            made.append(plan_target(session, repository, files, target, head, only=only))
+        except ReconcilerError as error:
+            if len(chosen) == 1:
+                raise
+            failed.append(error)
+    return PlannedTargets(tuple(made), tuple(failed))
+
+
+def plan_target(
+    session: Session,
+    repository: Repository,
+    files: Files,
+    target: TargetSettings,
+    head: str,
+    *,
+    only: Sequence[str] = (),
+    applying: bool = False,
+    dirty: bool | None = None,
+) -> Planned:
+    """Plan one target at *head*. With *applying* an unreachable git remote is an error, else a warning."""
+    desired = load_desired(session, target, files)
+    require_valid([*files.problems, *desired.problems], len(files.raw))
+    for problem in (*files.problems, *desired.problems):
+        session.notice(f"warning: {problem.path}:{problem.line}: {problem.message}")
+    provider = connect(session, target)
+    remote = repository.remote_name(files.config.remote)
+    synced = sync_ledger(session, repository, remote, target.name, applying=applying)
+    ledger = read_ledger(repository, synced.tip)
+    if repository.is_shallow() and remote is not None:
+        repository.unshallow(remote)
+    entries = owned_entries(session, repository, target, head, ledger)
+    listing = provider.fetch_listing()
+    changed = dirty_paths(repository, head, files) if files.revision is None else frozenset()
+    paths = {*files.paths(target), *(entry.path for entry in entries.values())}
+    commits = {path: info for path, info in commits_of(repository, head, paths).items() if path not in changed}
+    trail = TrailReader(provider, session.notice)
+    inputs = PlanInput(
+        tool=__version__,
+        target=TargetInfo(target.name, target.provider, target.url, listing.mode),
+        capabilities=capabilities_of(target),
+        settings=stricter_limits(session, repository, target, ledger.applied_commit),
+        git=GitInfo(
+            head,
+            ledger.applied_commit,
+            dirty=bool(changed) if dirty is None else dirty,
+            shallow=repository.is_shallow(),
+        ),
+        policies=desired.policies,
+        applied=entries,
+        live=listing,
+        schema_of=lambda body: schema_of(session, target, body),
+        commits=commits,
+        overrides=files.overrides,
+        now=session.clock.now(),
+        drift_of=lambda applied, live, content: drift_of(applied, live, content, entries, trail),
+        only=frozenset(only),
+        mode=desired.mode,
+        facts=Facts(
+            descends=ledger.applied_commit is None or repository.is_ancestor(ledger.applied_commit, head),
+            applying=applying,
+        ),
+    )
+    return Planned(make_plan(inputs), inputs, target, desired, files, repository, provider, remote, synced, ledger, trail)
+
+
+def connect(session: Session, target: TargetSettings) -> Provider:
+    """Return the provider for *target*, with its token; nothing is sent yet."""
+    user = settings_module.read_user_config(session.environ)
+    transport = Transport(
+        target.url,
+        settings_module.read_token(target.name, session.environ, user),
+        deadline=target.deadline,
+        clock=session.clock,
+        random=session.random,
+        ca_file=settings_module.ca_file(session.environ, user),
+        proxy=settings_module.proxy(session.environ, user),
+        allowed_hosts=settings_module.allowed_hosts(session.environ),
+    )
+    return make_provider(target, transport)
+
+
+def sync_ledger(
+    session: Session, repository: Repository, remote: str | None, target: str, *, applying: bool
+) -> Sync:
+    """Bring the ledger of *target* up to date with the remote.
+
+    A plan says which ledger it used when the remote does not answer; an apply cannot go on, and takes runs that an
+    earlier one could not push there first.
+    """
+    state = sync(repository, remote, target)
+    if state.unreachable is not None:
+        if applying:
+            raise UnreachableError(
+                f"the git remote {remote} cannot be reached: {state.unreachable}",
+                where=f"target {target}",
+                fix="try again; apply must know what other runs recorded",
+            )
+        session.notice(
+            f"warning: the git remote {remote} cannot be reached, so this clone's ledger is used: {state.unreachable}"
+        )
+    if applying and remote is not None and state.unpushed:
+        return push(repository, remote, target, state)
+    return state
+
+
+def owned_entries(
+    session: Session, repository: Repository, target: TargetSettings, head: str, ledger: LedgerState
+) -> Mapping[str, Applied]:
+    """Return the ledger entries that are really ours (design.md 6 "Owned")."""
+
+    def keys_in(path: str, data: bytes) -> frozenset[str]:
+        documents, _ = read_documents(data, path)
+        return frozenset(policy_from(target.provider, document).key for document in documents)
+
+    keys = owned(repository, head, ledger.entries, keys_in)
+    return {key: entry for key, entry in sorted(ledger.entries.items()) if key in keys}
+
+
+def commits_of(repository: Repository, head: str, paths: set[str]) -> Mapping[str, CommitInfo]:
+    """Return the commit that last touched each path; in a shallow clone, HEAD for those history cannot tell."""
+    found = dict(repository.commit_log(head, sorted(paths)))
+    if repository.is_shallow() and len(found) < len(paths):
+        tip = repository.commit_info(head)
+        for path in paths:
+            found.setdefault(path, tip)
+    return found
+
+
+def dirty_paths(repository: Repository, head: str, files: Files) -> frozenset[str]:
+    """Return the policy files, settings and overrides that differ between *files* and the commit *head*."""
+    committed = {file.path: file.blob for file in repository.list_files(head, sorted(files.folders))}
+    committed = {path: blob for path, blob in committed.items() if path.endswith((".yaml", ".yml"))}
+    for name in (FILE_NAME, settings_module.OVERRIDES_NAME):
+        blob = repository.tree_ids(head, [name]).get(name)
+        if blob is not None:
+            committed[name] = blob
+    here = {path: repository.blob_id(data) for path, data in files.raw.items()}
+    return frozenset(path for path in committed.keys() | here.keys() if committed.get(path) != here.get(path))
+
+
+def schema_of(session: Session, target: TargetSettings, body: Body) -> Mapping[str, object]:
+    """Return the schema of a policy's type; of no particular type when the live system holds one we do not know."""
+    type_name = body.get(capabilities_of(target).type_field)
+    return session.schemas.policy_schema(target.provider, type_name if isinstance(type_name, str) else None)
+
+
+def stricter_limits(
+    session: Session, repository: Repository, target: TargetSettings, applied_commit: str | None
+) -> TargetSettings:
+    """Return *target* with limits no looser than those of the last applied commit (design.md 6 "Guards")."""
+    before = _settings_at(session, repository, target.name, applied_commit)
+    if before is None:
+        return target
+    percents = [value for value in (before.max_changes_percent, target.max_changes_percent) if value is not None]
+    signatures = ("off", "auto", "require")
+    return replace(
+        target,
+        max_deletes=min(before.max_deletes, target.max_deletes),
+        max_changes_percent=min(percents) if percents else None,
+        require_override="weakens" if "weakens" in (before.require_override, target.require_override) else "none",
+        signatures=max(before.signatures, target.signatures, key=signatures.index),
+    )
+
+
+def _settings_at(session: Session, repository: Repository, name: str, commit: str | None) -> TargetSettings | None:
+    if commit is None or not repository.has_commit(commit):
+        return None
+    data = repository.read_file(commit, FILE_NAME)
+    if data is None:
+        return None
+    try:
+        config = settings_module.parse_config(data, FILE_NAME, session.schemas)
+    except FilesError:
+        return None
+    return config.targets.get(name)
+
+
+def drift_of(
+    applied: Applied,
+    live: LivePolicy | None,
+    content_differs: bool,
+    entries: Mapping[str, Applied],
+    trail: TrailReader,
+) -> Drift:
+    """Say who brought a policy to its live state; reads the trail when it is asked for the first time."""
+    read = trail.read()
+    if not read.available:
+        return Drift(None, None, None, Confidence.UNKNOWN)
+    own = {entry.audit_id for entry in entries.values() if entry.audit_id is not None}
+    enabled = live.enabled if live is not None and live.enabled != applied.enabled else None
+    return explain_drift(read, applied, enabled=enabled, content_differs=content_differs, own_ids=own)
+
+
+def is_same_listing(before: Listing, after: Listing) -> bool:
+    """Whether two reads show the same policies."""
+    return {live.id: (live.body, live.enabled) for live in before.policies} == {
+        live.id: (live.body, live.enabled) for live in after.policies
+    }

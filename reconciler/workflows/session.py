@@ -1,0 +1,279 @@
+"""The policies repository a command works in: where it is, what its files say, and the policies they ask for.
+
+Reads files; compares nothing and connects to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from reconciler import config as settings_module
+from reconciler.config import FILE_NAME, OVERRIDES_NAME, Config, find_root, parse_config
+from reconciler.core.documents import Document, make_problem, read_documents
+from reconciler.core.guard import Overrides, parse_overrides
+from reconciler.core.model import Body, Json, Policy, Problem, Source, TargetSettings
+from reconciler.core.ports import Clock, Random
+from reconciler.core.problems import FilesError, has_errors
+from reconciler.core.schema import Schemas, find_key_conflicts, load_schemas, policy_key
+from reconciler.errors import ConfigError
+from reconciler.sources.directory import Reading, read_commit, read_directory
+from reconciler.sources.git import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What one command line works with. `notice` takes a line for people (a warning, what is waited for)."""
+
+    root: Path
+    environ: Mapping[str, str]
+    clock: Clock
+    random: Random
+    notice: Callable[[str], None]
+    schemas: Schemas
+
+
+def open_session(
+    start: Path,
+    *,
+    environ: Mapping[str, str],
+    clock: Clock,
+    random: Random,
+    notice: Callable[[str], None] = lambda line: None,
+) -> Session:
+    """Find the policies repository at or above *start*; raise `ConfigError` when there is none."""
+    return Session(find_root(start), environ, clock, random, notice, load_schemas())
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """All that one revision, or the working tree, says: bytes by path, and the settings read from them.
+
+    `revision` is None for the working tree. `problems` are those found while looking for files (links, sizes, names).
+    """
+
+    revision: str | None
+    config: Config
+    folders: Mapping[str, Reading]
+    overrides: Overrides
+    raw: Mapping[str, bytes]
+    problems: tuple[Problem, ...]
+
+    def paths(self, target: TargetSettings) -> tuple[str, ...]:
+        """The policy files of *target*, sorted."""
+        return tuple(sorted(self.folders[target.policies].files))
+
+
+def read_work_tree(session: Session, names: Sequence[str] = ()) -> Files:
+    """Read reconciler.yaml, overrides.yaml and the named targets' folders (all when none is named) from disk."""
+
+    def read_top(name: str) -> bytes | None:
+        try:
+            return (session.root / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError(
+                f"cannot be read ({error.strerror})", where=name, fix="make it a readable file"
+            ) from error
+
+    return _read(session, None, names, read_top, lambda folder: read_directory(session.root, folder))
+
+
+def read_revision(session: Session, repository: Repository, commit: str, names: Sequence[str] = ()) -> Files:
+    """Read the same from the git objects of *commit* (a full id)."""
+    return _read(
+        session,
+        commit,
+        names,
+        lambda name: repository.read_file(commit, name),
+        lambda folder: read_commit(repository, commit, folder),
+    )
+
+
+def _read(
+    session: Session,
+    revision: str | None,
+    names: Sequence[str],
+    read_top: Callable[[str], bytes | None],
+    read_folder: Callable[[str], Reading],
+) -> Files:
+    data = read_top(FILE_NAME)
+    if data is None:
+        raise ConfigError(
+            f"{FILE_NAME} is not there" if revision is None else f"{FILE_NAME} is not in commit {revision[:7]}",
+            where=FILE_NAME,
+            fix="write one at the root of the policies repository and commit it",
+            code="missing-config",
+        )
+    config = parse_config(data, FILE_NAME, session.schemas)
+    raw = {FILE_NAME: data}
+    problems: list[Problem] = []
+    overrides_data = read_top(OVERRIDES_NAME)
+    overrides = Overrides()
+    if overrides_data is not None:
+        raw[OVERRIDES_NAME] = overrides_data
+        overrides, found = _read_overrides(session.schemas, overrides_data)
+        problems += found
+    folders: dict[str, Reading] = {}
+    for target in settings_module.choose_targets(config, tuple(names)):
+        if target.policies not in folders:
+            folders[target.policies] = read_folder(target.policies)
+    for folder in folders.values():
+        problems += folder.problems
+        raw.update(folder.all_files)
+    return Files(revision, config, folders, overrides, raw, tuple(problems))
+
+
+def _read_overrides(schemas: Schemas, data: bytes) -> tuple[Overrides, list[Problem]]:
+    documents, found = read_documents(data, OVERRIDES_NAME)
+    problems = list(found)
+    if not has_errors(problems) and len(documents) == 1:
+        problems += schemas.check_overrides(documents[0])
+        if not has_errors(problems):
+            return parse_overrides(documents[0].value), problems
+    return Overrides(), problems
+
+
+# ------------------------------------------------------------------------------------------------ desired
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What git asks of one target: its policies by key order, the global mode if `settings.yaml` names one."""
+
+    policies: tuple[Policy, ...]
+    mode: str | None
+    problems: tuple[Problem, ...]
+
+
+def load_desired(session: Session, target: TargetSettings, files: Files) -> Desired:
+    """Parse, validate and overlay the policies of *target*. Problems are returned, never raised."""
+    folder = files.folders[target.policies]
+    documents: list[Document] = []
+    problems: list[Problem] = []
+    for path in sorted(folder.files):
+        read, found = read_documents(folder.files[path], path)
+        documents += read
+        problems += found
+    for document in documents:
+        problems += session.schemas.check_policy(target.provider, document)
+    problems += find_key_conflicts(target.provider, documents)
+    mode, found_mode = _read_mode(session.schemas, folder)
+    problems += found_mode
+    if has_errors(problems):
+        return Desired((), mode, tuple(problems))
+    overlaid, found_overlay = _overlay(session.schemas, target, documents, files.config)
+    problems += found_overlay
+    policies = tuple(sorted((policy_from(target.provider, each) for each in overlaid), key=lambda policy: policy.key))
+    return Desired(policies, mode, tuple(problems))
+
+
+def policy_from(provider: str, document: Document) -> Policy:
+    """Return the policy a checked document asks for."""
+    body = dict(document.value)
+    key = policy_key(provider, document.value)
+    metadata = body.pop("metadata", None)
+    enabled = body.pop("enabled", True)
+    return Policy(
+        key=key,
+        body=body,
+        enabled=enabled is not False,
+        metadata=metadata if isinstance(metadata, dict) else {},
+        source=Source(document.path, document.line),
+    )
+
+
+def _read_mode(schemas: Schemas, folder: Reading) -> tuple[str | None, list[Problem]]:
+    if folder.settings is None:
+        return None, []
+    path, data = folder.settings
+    documents, found = read_documents(data, path)
+    problems = list(found)
+    if has_errors(problems) or not documents:
+        return None, problems
+    problems += schemas.check_settings(documents[0])
+    mode = documents[0].value.get("enforcement_mode")
+    return (mode if isinstance(mode, str) else None), problems
+
+
+def _overlay(
+    schemas: Schemas, target: TargetSettings, documents: Sequence[Document], config: Config
+) -> tuple[list[Document], list[Problem]]:
+    """Apply the target's overlays (RFC 7396, in order) and check every changed document again."""
+    by_key = {policy_key(target.provider, document.value): document for document in documents}
+    changed: set[str] = set()
+    for overlay in target.overlays:
+        for key, patch in overlay.items():
+            if key not in by_key:
+                raise ConfigError(
+                    f'an overlay of target {target.name} changes "{key}", which no file has',
+                    where=config.path,
+                    fix="correct the key or remove the overlay",
+                    code="unknown-policy",
+                )
+            document = by_key[key]
+            by_key[key] = replace(document, value=merge_patch(document.value, patch))
+            changed.add(key)
+    problems: list[Problem] = []
+    for key in sorted(changed):
+        problems += schemas.check_policy(target.provider, by_key[key])
+        if policy_key(target.provider, by_key[key].value) != key:
+            problems.append(make_problem(by_key[key], "overlay-key", "an overlay may not change a policy's key", ""))
+    return list(by_key.values()), problems
+
+
+def merge_patch(value: Body, patch: Body) -> dict[str, Json]:
+    """Return *value* changed by *patch* as RFC 7396 says: null removes, objects merge, anything else replaces.
+
+    >>> merge_patch({"a": {"b": 1, "c": 2}}, {"a": {"b": None}, "d": 3})
+    {'a': {'c': 2}, 'd': 3}
+    """
+    merged = dict(value)
+    for key, change in patch.items():
+        before = merged.get(key)
+        if change is None:
+            merged.pop(key, None)
+        elif isinstance(change, dict):
+            merged[key] = merge_patch(before if isinstance(before, dict) else {}, change)
+        else:
+            merged[key] = change
+    return merged
+
+
+# ----------------------------------------------------------------------------------------------- validate
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """What `validate` found: every problem of every file, how many files and policies were read."""
+
+    problems: tuple[Problem, ...]
+    files: int
+    policies: int
+
+    @property
+    def has_errors(self) -> bool:
+        return has_errors(self.problems)
+
+
+def validate(session: Session, names: tuple[str, ...] = ()) -> Validated:
+    """Check the working tree's files of the named targets (all when none is named), without any network."""
+    try:
+        files = read_work_tree(session, names)
+    except FilesError as error:
+        return Validated(error.problems, error.files, 0)
+    problems = set(files.problems)
+    policies = 0
+    for target in settings_module.choose_targets(files.config, names):
+        desired = load_desired(session, target, files)
+        problems |= set(desired.problems)
+        policies += len(desired.policies)
+    return Validated(tuple(sorted(problems, key=lambda problem: problem.sort_key)), len(files.raw), policies)
+
+
+def require_valid(found: Sequence[Problem], files: int) -> None:
+    """Raise `FilesError` when *found* has an error."""
+    if has_errors(found):
+        raise FilesError([*found], files=files)
