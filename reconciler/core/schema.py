@@ -25,6 +25,7 @@ from referencing.jsonschema import DRAFT202012
 from reconciler.core.documents import Document, make_problem
 from reconciler.core.formats import FORMATS, Flaw
 from reconciler.core.model import Body, Json, Problem, Severity
+from reconciler.core.patterns import compile_pattern
 from reconciler.core.violations import Failure, Violation, as_policy_type, empty_windows, escape, exists, violations_of
 from reconciler.errors import ConfigError
 
@@ -34,10 +35,12 @@ SUFFIX: Final = ".schema.json"
 _ANY: Final = ""
 
 _VALIDATION_VOCABULARY: Final = "https://json-schema.org/draft/2020-12/vocab/validation"
-_VALIDATION_KEYWORDS: Final = (  # of JSON Schema Validation, section 6
+#: Of JSON Schema Validation, section 6.
+_VALIDATION_WORDS: Final = (
     "type const enum multipleOf maximum exclusiveMaximum minimum exclusiveMinimum maxLength minLength pattern "
     "maxItems minItems uniqueItems maxContains minContains maxProperties minProperties required dependentRequired"
 )
+_VALIDATION_KEYWORDS: Final = frozenset(_VALIDATION_WORDS.split())
 
 
 # ---------------------------------------------------------------------------------------------- validators
@@ -65,7 +68,28 @@ def _raising(check: Callable[[str], Flaw | None]) -> Callable[[object], bool]:
     return run
 
 
+def _pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[ValidationError]:
+    if isinstance(value, str) and compile_pattern(pattern).search(value) is None:
+        yield ValidationError("does not match")
+
+
+def _pattern_properties(validator: Any, patterns: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+    if not isinstance(value, dict):
+        return
+    for pattern, subschema in patterns.items():
+        compiled = compile_pattern(pattern)
+        for key, entry in value.items():
+            if compiled.search(key) is not None:
+                yield from validator.descend(entry, subschema, path=key, schema_path=pattern)
+
+
 _FORMAT_CHECKER: Final = _format_checker()
+_PATTERNS: Final = {"pattern": _pattern, "patternProperties": _pattern_properties}
+_Validator: Any = extend(Draft202012Validator, _PATTERNS)  # type: ignore[no-untyped-call]
+_WithoutValidation: Any = extend(Draft202012Validator, _PATTERNS)  # type: ignore[no-untyped-call]
+_WithoutValidation.VALIDATORS = {
+    name: check for name, check in _Validator.VALIDATORS.items() if name not in _VALIDATION_KEYWORDS
+}
 
 
 def make_validator(
@@ -83,12 +107,8 @@ def make_validator(
     )
     dialect = known.get(schema.get("$schema", "")) if isinstance(schema, Mapping) else None
     vocabulary = dialect.get("$vocabulary") if isinstance(dialect, Mapping) else None
-    base: Any = Draft202012Validator
-    if isinstance(vocabulary, Mapping) and _VALIDATION_VOCABULARY not in vocabulary:
-        base = extend(Draft202012Validator, {})  # type: ignore[no-untyped-call]
-        base.VALIDATORS = {
-            name: check for name, check in base.VALIDATORS.items() if name not in _VALIDATION_KEYWORDS.split()
-        }
+    checks = not isinstance(vocabulary, Mapping) or _VALIDATION_VOCABULARY in vocabulary
+    base = _Validator if checks else _WithoutValidation
     validator: Validator = base(schema, registry=registry, format_checker=_FORMAT_CHECKER if formats else None)
     return validator
 
