@@ -54,7 +54,7 @@ HOMES = {
     "starlette": ("reconciler.server.",),
     "uvicorn": ("reconciler.server.",),
     "sqlalchemy": ("reconciler.server.",),
-    "click": ("reconciler.cli.",),
+    "click": ("reconciler.cli.", "reconciler.reports."),  # reports: only `click.style`, the colours
     "rich_click": ("reconciler.cli.",),
     "platformdirs": ("reconciler.config",),
     "random": ("reconciler.clock",),
@@ -86,10 +86,12 @@ OUTSIDE_WORLD = {
 #: Exceptions, each with its reason.
 ALLOWED_OUTSIDE = {
     ("reconciler.core.schema", "pathlib"),  # reads the schemas that ship with the program, once
+    ("reconciler.core.patterns", "sys"),  # `sys.maxunicode`, a constant
 }
-#: Third-party libraries in the pure part, and the one module that has each.
+#: Third-party libraries in the pure part, and the modules that have each.
 PURE_LIBRARIES = {
     ("reconciler.core.documents", "yaml"),
+    ("reconciler.core.syntax", "yaml"),  # the names of the parser's errors and events
     ("reconciler.core.schema", "jsonschema"),
     ("reconciler.core.schema", "referencing"),
 }
