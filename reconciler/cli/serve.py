@@ -22,12 +22,11 @@ OWNER = "admin@localhost"
 
 @click.command("serve")
 @click.option("--db", metavar="URL", help="A file, :memory: (default), or a database URL.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8800, show_default=True, help="Port; 0 takes a free one."
 )
 @click.option("--neosc-crud", is_flag=True, help="Also NeoSC's announced create, update, delete.")
-def serve_command(db: str | None, host: str, port: int, neosc_crud: bool) -> None:
+def serve_command(db: str | None, port: int, neosc_crud: bool) -> None:
     """Run the reference policy API: NeoSC under /api, OpenA2A under /v1.
 
     \b
@@ -37,10 +36,10 @@ def serve_command(db: str | None, host: str, port: int, neosc_crud: bool) -> Non
     The first start prints one admin token, or takes RECONCILER_SERVER_TOKEN.
     Ctrl-C stops it.
     """
-    run_server(db=db, host=host, port=port, neosc_crud=neosc_crud)
+    run_server(db=db, port=port, neosc_crud=neosc_crud)
 
 
-def run_server(*, db: str | None, host: str, port: int, neosc_crud: bool) -> None:
+def run_server(*, db: str | None, port: int, neosc_crud: bool) -> None:
     """Serve until a signal says stop; SIGTERM ends as Ctrl-C does, with `KeyboardInterrupt`, once replies are out.
 
     URLs go to stdout, and the first token of a new database with them: it is the only time it is seen.
@@ -55,7 +54,7 @@ def run_server(*, db: str | None, host: str, port: int, neosc_crud: bool) -> Non
             where="reconciler serve",
             fix="install the extra: pip install 'reconciler[server]'",
         ) from error
-    with open_socket(host, port) as listener:
+    with open_socket("127.0.0.1", port) as listener:
         store = open_store(db)
         try:
             url = url_of(listener)
@@ -64,8 +63,6 @@ def run_server(*, db: str | None, host: str, port: int, neosc_crud: bool) -> Non
             emit("\n".join([*lines, *([f"admin token: {token}"] if token else [])]))
             if db in (None, ":memory:"):
                 note("The database is in memory: it ends with the server. Ctrl-C stops it.")
-            if not _is_loopback(host):
-                note(f"warning: tokens travel in plain HTTP to {host}; put TLS in front of it")
             if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
                 signal.signal(signal.SIGTERM, signal.default_int_handler)
             run(create_app(store, neosc_crud=neosc_crud), listener)
@@ -87,7 +84,3 @@ def first_token(store: Store, environ: Mapping[str, str]) -> str | None:
         store.add_token(OWNER, "admin", token=given)
         return None
     return None if store.has_tokens() else store.add_token(OWNER, "admin")
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or host == "::1" or host.startswith("127.")

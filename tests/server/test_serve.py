@@ -88,7 +88,7 @@ def test_a_signal_ends_the_server_and_frees_its_port(number: signal.Signals) -> 
 
 def test_a_port_that_is_taken_is_an_error_with_a_way_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ReconcilerError) as caught:
-        run_server(db=None, host="127.0.0.1", port=taken.getsockname()[1], neosc_crud=False)
+        run_server(db=None, port=taken.getsockname()[1], neosc_crud=False)
 
     assert "cannot listen" in caught.value.what
     assert "--port" in caught.value.fix
