@@ -8,7 +8,7 @@ they are found by a second pass when something is to be reported (performance.md
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -33,7 +33,7 @@ from reconciler.core.excerpts import Spot, excerpt, problem_at, split_lines, spo
 from reconciler.core.model import Json, Problem, Severity
 from reconciler.core.problems import FilesError
 from reconciler.core.safe import escape, quoted
-from reconciler.core.scalars import ScalarError, resolve_key, resolve_plain
+from reconciler.core.scalars import MEMO_LENGTH, ScalarError, memo_key, memo_plain, resolve_key, resolve_plain
 from reconciler.errors import Place
 
 __all__ = ["Document", "Spot", "excerpt", "load_yaml", "make_problem", "problem_at", "read_documents"]
@@ -264,7 +264,7 @@ class _Reader:
     # -------------------------------------------------------------------------------------------- building
 
     def _build(self, data: bytes) -> None:  # one loop on purpose: it is what reading 10,000 files costs
-        next_event = CParser(data).get_event
+        next_event = _events(data)
         stack: list[tuple[Any, Any, Any, int, Any]] = []
         container: Any = None
         # Keys of the mapping being filled, with their marks; None in a list and outside of any document.
@@ -273,7 +273,8 @@ class _Reader:
         indent = -1
         opening: Any = None
         root_line, ended = 1, True
-        event: Any
+        # Only with one of these signs in the file can there be an anchor or a tag.
+        marked = "&" in self.text or "!" in self.text
         value: Any
 
         for _ in range(MAX_EVENTS):
@@ -281,20 +282,25 @@ class _Reader:
             kind = event.__class__
             if kind is ScalarEvent:
                 value = event.value
-                if event.anchor is not None or event.tag is not None:
+                if marked and (event.anchor is not None or event.tag is not None):
                     self._add_properties(event)
                 elif event.style:
                     self._check_styled(event, indent, is_key=seen is not None and key is _NO_KEY)
                 else:
                     try:
-                        value = resolve_key(value) if seen is not None and key is _NO_KEY else resolve_plain(value)
+                        if len(value) > MEMO_LENGTH:
+                            value = resolve_key(value) if seen is not None and key is _NO_KEY else resolve_plain(value)
+                        elif seen is not None and key is _NO_KEY:
+                            value = memo_key(value)
+                        else:
+                            value = memo_plain(value)
                     except ScalarError as error:
                         spot = self._spot(event)
                         self._add(error.code, error.message, spot, label=error.label, fix=error.fix)
                 if container is None:
                     root_line = event.start_mark.line + 1
             elif kind is MappingStartEvent or kind is SequenceStartEvent:
-                if event.anchor is not None or event.tag is not None:
+                if marked and (event.anchor is not None or event.tag is not None):
                     self._add_properties(event)
                 if seen is not None and key is _NO_KEY:
                     raise self._end(
@@ -427,13 +433,18 @@ class _Reader:
         return _spot_of(self.text, event.start_mark, event.end_mark)
 
 
+def _events(data: bytes) -> Callable[[], Any]:
+    """Return what gives the next event of libyaml's parser each time it is called, and None at the end."""
+    parse: Callable[[], Any] = CParser(data).get_event
+    return parse
+
+
 def _is_empty(event: Any) -> bool:
     return event.__class__ is ScalarEvent and not event.value and not event.style
 
 
 def _scalar_ranges(data: bytes) -> Iterator[tuple[int, int]]:
-    next_event: Any = CParser(data).get_event
-    while (event := next_event()) is not None:
+    for event in iter(_events(data), None):
         if event.__class__ is ScalarEvent:
             yield event.start_mark.index, event.end_mark.index
 
@@ -465,7 +476,7 @@ def _spots(text: str) -> tuple[_Table, ...]:
 
 
 def _fill_spots(text: str, tables: list[_Table]) -> None:
-    next_event: Any = CParser(text.encode("utf-8", "replace")).get_event
+    next_event = _events(text.encode("utf-8", "replace"))
     values: dict[str, Spot] = {}
     keys: dict[str, Spot] = {}
     # Pointer of each open collection, its key or next index (None: a key is due), and the event that opened it.

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from reconciler.core.model import Problem, Severity
 
-#: A longer line is left out of excerpts: carets under it would help nobody.
-MAX_EXCERPT_LINE = 400
+#: A longer line is left out of excerpts, so that 100 problems of one file stay small.
+MAX_EXCERPT_LINE = 4000
 
 _LINE_END = re.compile("\r\n|\r|\n")
 

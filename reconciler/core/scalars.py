@@ -17,8 +17,8 @@ from reconciler.core.safe import quoted, safe
 #: Largest integer that every JSON reader keeps exactly.
 MAX_INTEGER = 2**53
 
-#: Longer than any plain scalar with a meaning of its own; also bounds what the memo tables keep alive.
-_MEMO_LENGTH = 64
+#: Bounds what the memo tables keep alive.
+MEMO_LENGTH = 64
 
 _NULLS = frozenset(("", "~", "null", "Null", "NULL"))
 _TRUE_1_1 = frozenset(("y", "Y", "yes", "Yes", "YES", "True", "TRUE", "on", "On", "ON"))
@@ -47,21 +47,9 @@ class ScalarError(ValueError):
 
 
 def resolve_plain(text: str) -> Json:
-    """Return the JSON value of an unquoted scalar, or raise `ScalarError`.
-
-    Memoised; not for keys, see `resolve_key`.
-    """
-    return _resolve_memo(text) if len(text) < _MEMO_LENGTH else _resolve(text)
-
-
-def resolve_key(text: str) -> str:
-    """Return an unquoted key, which must be text under both YAML versions, or raise `ScalarError`."""
-    return _key_memo(text) if len(text) < _MEMO_LENGTH else _key(text)
-
-
-def _resolve(text: str) -> Json:
+    """Return the JSON value of an unquoted scalar, or raise `ScalarError`. Not for keys, see `resolve_key`."""
     first = text[:1]
-    if first in "-+.0123456789" and first:
+    if first and first in "-+.0123456789":
         return _number(text)
     if text == "true":
         return True
@@ -76,29 +64,32 @@ def _resolve(text: str) -> Json:
     return text
 
 
-def _key(text: str) -> str:
+def resolve_key(text: str) -> str:
+    """Return an unquoted key, which must be text under both YAML versions, or raise `ScalarError`."""
     if text == "<<":
         raise ScalarError(
             "yaml-merge",
             "merge keys are not allowed",
-            "`<<` would pull in another mapping",
+            "<< would pull in another mapping",
             'write the keys out, or "<<" in quotes if the text is meant',
         )
-    value = _resolve(text)
+    value = resolve_plain(text)
     if isinstance(value, str):
         return value
+    if not text:
+        raise ScalarError("yaml-key", "a key is missing", "nothing stands before this colon", "write the key")
     name = "null" if value is None else "true or false" if isinstance(value, bool) else "a number"
-    shown = safe(text, 60) or "an empty key"
     raise ScalarError(
         "yaml-key",
-        f"a key must be text, and {shown} is {name}",
+        f"a key must be text, and {safe(text, 60)} is {name}",
         "not text without quotes",
-        f'write "{shown}" in quotes' if text else "write the key before the colon",
+        f"write {quoted(text)}, in quotes",
     )
 
 
-_resolve_memo = lru_cache(maxsize=4096)(_resolve)
-_key_memo = lru_cache(maxsize=1024)(_key)
+#: The same, remembered, for scalars of up to `MEMO_LENGTH` characters: most values of 10,000 files are a few hundred.
+memo_plain = lru_cache(maxsize=4096)(resolve_plain)
+memo_key = lru_cache(maxsize=1024)(resolve_key)
 
 
 def _number(text: str) -> Json:
