@@ -414,7 +414,7 @@ class Repository:
         wanted = sorted({path.rstrip("/") for path in paths})
         found: dict[str, tuple[str, str, str]] = {}
         if len(wanted) > 64:
-            arguments = ["ls-tree", "-r", "-t", "-z", "--full-tree", "--end-of-options", _full(commit), "--"]
+            arguments = ["ls-tree", "-r", "-t", "-z", "--full-tree", "--end-of-options", _full(commit)]
             for mode, kind, sha, path in _parse_tree(self._run([*arguments, *_cover(wanted)]).out):
                 found[path] = (sha, kind, mode)
             wanted = [""] if "" in wanted else []
@@ -425,7 +425,8 @@ class Repository:
         return found
 
     def _list_tree(self, commit: str, places: Sequence[str]) -> Iterator[TreeFile]:
-        arguments = ["ls-tree", "-r", "-z", "--full-tree", "--end-of-options", _full(commit), "--"]
+        # No "--": after --end-of-options, ls-tree takes it for a path.
+        arguments = ["ls-tree", "-r", "-z", "--full-tree", "--end-of-options", _full(commit)]
         named = [place.rstrip("/") for place in places]
         if "" not in named:
             arguments += named
@@ -839,7 +840,7 @@ def _parse_refs(out: bytes, between: bytes) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in out.split(b"\n"):
         sha, _, ref = line.partition(between)
-        if SHA.fullmatch(_text(sha)) and _REF.fullmatch(_text(ref)):
+        if SHA.fullmatch(_text(sha)) and _REF.fullmatch(_text(ref)) and sha.strip(b"0"):
             found[_text(ref)] = _text(sha)
     return found
 
