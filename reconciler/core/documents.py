@@ -445,7 +445,8 @@ def _is_empty(event: Any) -> bool:
 
 def _scalar_ranges(data: bytes) -> Iterator[tuple[int, int]]:
     for event in iter(_events(data), None):
-        if event.__class__ is ScalarEvent:
+        kind = event.__class__
+        if kind is ScalarEvent:
             yield event.start_mark.index, event.end_mark.index
 
 

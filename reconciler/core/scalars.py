@@ -78,7 +78,7 @@ def resolve_key(text: str) -> str:
         return value
     if not text:
         raise ScalarError("yaml-key", "a key is missing", "nothing stands before this colon", "write the key")
-    name = "null" if value is None else "true or false" if isinstance(value, bool) else "a number"
+    name = "the null value" if value is None else "a boolean" if isinstance(value, bool) else "a number"
     raise ScalarError(
         "yaml-key",
         f"a key must be text, and {safe(text, 60)} is {name}",

@@ -353,7 +353,14 @@ def explain(text: str, error: MarkedYAMLError) -> SyntaxFault:
         )
     if char == "\t":
         return fault("yaml-tab", "a tab stands where only blanks may", "a tab", "write blanks instead of the tab")
-    if char == ":" or "unexpected ':'" in problem:
+    if problem.startswith("did not find expected ','") and char == ":":
+        return fault(
+            "yaml-colon",
+            "this colon does not stand right behind a key, inside brackets that are still open",
+            "",
+            "close the bracket above first; or write key, colon and blank on one line",
+        )
+    if (char == ":" or "unexpected ':'" in problem) and not problem.startswith("mapping values"):
         return fault(
             "yaml-colon",
             "this colon has no key on its line, or touches what follows",
