@@ -186,7 +186,8 @@ class _Compiled:
     def violations(self, value: Json) -> tuple[Violation, ...]:
         failures = [_failure(error) for error in self.validator.iter_errors(value)]
         found = list(violations_of(failures, self.hints)) if failures else []
-        found.extend(empty_windows(value, ""))
+        judged = {violation.pointer for violation in found}
+        found.extend(violation for violation in empty_windows(value, "") if violation.pointer not in judged)
         if self.warner is not None:
             found.extend(self.warner.walk(value, ""))
         return tuple(dict.fromkeys(found))
