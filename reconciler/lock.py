@@ -17,8 +17,8 @@ from datetime import UTC, datetime, timedelta
 from reconciler.core.ports import Clock, GitStore, PushResult, PushStatus, Random, RefUpdate
 from reconciler.errors import GitError, LockedError, UnreachableError
 
-#: A lock that claims a longer life is not one of ours.
-MAX_TTL = 86_400.0
+#: The longest life a target's settings can ask for, and some; a lock that claims more is not one of ours.
+MAX_TTL = 100_000.0
 #: Seconds between two looks at a lock that is waited for.
 POLL = 5.0
 #: Tries to read a lock that moves while it is read, or to take one that others take and leave.

@@ -186,7 +186,12 @@ def test_a_lock_that_only_our_clock_thinks_over_is_not_taken(place: Place) -> No
     # The holder lives and renews every third of its time; our clock is a day ahead.
     alive = place.take("ana@laptop")
     ahead = FakeClock(place.clock.start + timedelta(days=1))
-    ahead.on_sleep = lambda: (setattr(place.clock, "passed", ahead.passed), alive.keep(10))
+
+    def meanwhile() -> None:
+        place.clock.passed = ahead.passed
+        alive.keep(10)
+
+    ahead.on_sleep = meanwhile
     taker = place.store()
 
     with pytest.raises(LockedError, match="ana@laptop"):

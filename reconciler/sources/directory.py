@@ -17,7 +17,8 @@ from pathlib import Path
 
 from reconciler.core.model import Problem, Severity
 from reconciler.errors import ConfigError
-from reconciler.sources.git import CONTROL, MAX_BYTES, Repository
+from reconciler.sources.git import Repository
+from reconciler.sources.plumbing import CONTROL, MAX_BYTES
 
 SETTINGS = "settings.yaml"
 #: More files than this are not a folder of policies.

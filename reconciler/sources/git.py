@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import posixpath
-import re
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,9 +21,35 @@ from typing import IO, Any, NoReturn
 from reconciler.core.model import CommitInfo
 from reconciler.core.ports import PushResult, PushStatus, RefUpdate, Revision, TreeFile
 from reconciler.errors import ConfigError, GitError, UnreachableError
+from reconciler.sources.plumbing import (
+    CONTROL,
+    MAX_BYTES,
+    REF,
+    REMOTE,
+    SHA,
+    TREE_PATH,
+    Reader,
+    Result,
+    as_bytes,
+    as_text,
+    checked_path,
+    checked_ref,
+    checked_remote,
+    clean,
+    cover,
+    full_id,
+    is_contention,
+    is_inside,
+    is_ours,
+    last_line,
+    parse_header,
+    parse_log,
+    parse_push,
+    parse_refs,
+    parse_tree,
+    unreachable,
+)
 
-#: No file of a policies repository is larger; larger ones are named, never read (design.md 3).
-MAX_BYTES = 1024 * 1024
 #: All objects of one read together. Ten thousand policies are a few MiB.
 MAX_TOTAL = 512 * 1024 * 1024
 #: Seconds until a command that talks to a remote is given up.
@@ -33,11 +57,6 @@ NETWORK_TIMEOUT = 60.0
 #: Seconds until a command that may fetch a whole history is given up.
 FETCH_TIMEOUT = 600.0
 
-SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_REF = re.compile(r"refs/[A-Za-z0-9][A-Za-z0-9._%~+-]*(?:/[A-Za-z0-9_][A-Za-z0-9._%+-]*)*")
-_REMOTE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]*")
-_TREE_PATH = re.compile(r"[A-Za-z0-9._~%/-]+")
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
 
 #: Set for every child, over whatever the caller's environment says.
 _ENVIRONMENT = {
@@ -107,13 +126,6 @@ class Blobs:
     too_large: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    status: int
-    out: bytes
-    error: str
-
-
 def open_repository(folder: Path) -> Repository:
     """Open the repository whose work tree holds *folder*, the one with `reconciler.yaml`.
 
@@ -171,22 +183,22 @@ class Repository:
     def resolve(self, revision: str) -> str:
         """The full id of the commit that *revision* names: a branch, a tag, an abbreviated id, `HEAD~2`."""
         if not revision or revision.startswith("-") or CONTROL.search(revision) or len(revision) > 1000:
-            raise GitError("this is not the name of a revision", where=_clean(revision), fix="give a branch, tag or id")
+            raise GitError("this is not the name of a revision", where=clean(revision), fix="give a branch, tag or id")
         asked = ["rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}"]
         result = self._run(asked, ok=(0, 1, 128))
         sha = result.out.decode("ascii", "replace").strip()
         if result.status != 0 or not SHA.fullmatch(sha):
             hint = "; this clone is shallow: fetch more history (fetch-depth: 0)" if self.is_shallow() else ""
-            raise GitError("no commit has this name here", where=_clean(revision), fix=f"check the name{hint}")
+            raise GitError("no commit has this name here", where=clean(revision), fix=f"check the name{hint}")
         return sha
 
     def has_commit(self, sha: str) -> bool:
         """Whether the object is here and is a commit."""
-        return next((kind == "commit" for _, kind, _, _ in self._check([_full(sha)])), False)
+        return next((kind == "commit" for _, kind, _, _ in self._check([full_id(sha)])), False)
 
     def is_ancestor(self, ancestor: str, descendant: str) -> bool:
         """Whether history here proves it; a commit is its own ancestor. A commit that is not here proves nothing."""
-        asked = ["merge-base", "--is-ancestor", _full(ancestor), _full(descendant)]
+        asked = ["merge-base", "--is-ancestor", full_id(ancestor), full_id(descendant)]
         return self._run(asked, ok=(0, 1, 128)).status == 0
 
     def ancestors(self, head: str, commits: Iterable[str]) -> set[str]:
@@ -198,9 +210,9 @@ class Repository:
         found: set[str] = set()
         if not wanted:
             return found
-        with self._runner.stream(["rev-list", "--end-of-options", _full(head)]) as lines:
+        with self._runner.stream(["rev-list", "--end-of-options", full_id(head)]) as lines:
             while line := lines.readline():
-                sha = _text(line.rstrip(b"\n"))
+                sha = as_text(line.rstrip(b"\n"))
                 if sha in wanted:
                     found.add(sha)
                     if len(found) == len(wanted):
@@ -209,7 +221,7 @@ class Repository:
 
     def read_message(self, sha: str) -> str | None:
         """The message of a commit; None when it is not here, is no commit, or is over the size limit."""
-        for _, kind, _, data in self._batch([_full(sha)], limit=MAX_BYTES):
+        for _, kind, _, data in self._batch([full_id(sha)], limit=MAX_BYTES):
             if kind == "commit" and data is not None:
                 return data.partition(b"\n\n")[2].decode("utf-8", "replace")
         return None
@@ -221,7 +233,7 @@ class Repository:
         known is left out: a path that never was, and one whose last change lies beyond the boundary of a shallow
         clone. One pass over history, and another only when a file was removed on a branch merged since.
         """
-        wanted = {self._prefix + path: path for path in paths if _is_inside(path)}
+        wanted = {self._prefix + path: path for path in paths if is_inside(path)}
         if not wanted:
             return {}
         now = {path: blob for path, (blob, kind, _) in self._tree(head, wanted).items() if kind == "blob"}
@@ -249,8 +261,8 @@ class Repository:
         ]
         if whole:
             options.append("--full-history")
-        with self._runner.stream(["log", *options, "--end-of-options", _full(head), "--", *_cover(wanted)]) as out:
-            for commit, records in _parse_log(out):
+        with self._runner.stream(["log", *options, "--end-of-options", full_id(head), "--", *cover(wanted)]) as out:
+            for commit, records in parse_log(out):
                 for path, blob in records:
                     if path in left and now.get(path) == blob:
                         left.discard(path)
@@ -260,12 +272,28 @@ class Repository:
                     break
         return found
 
+    def commit_info(self, sha: str) -> CommitInfo:
+        """Author and subject of one commit."""
+        options = [
+            "--no-walk",
+            "-z",
+            "--no-patch",
+            "--no-decorate",
+            "--no-notes",
+            "--no-color",
+            "--format=%x01%H%x00%an%x00%s",
+        ]
+        with self._runner.stream(["log", *options, "--end-of-options", full_id(sha)]) as out:
+            for commit, _ in parse_log(out):
+                return commit
+        raise GitError("no such commit is here", where=sha, fix="fetch it, or give another revision")
+
     def changed_paths(self, old: str, new: str, folders: Sequence[str] = ()) -> frozenset[str]:
         """Paths that differ between two commits, by object id, under *folders* (none given: all)."""
         options = ["-r", "-z", "--name-only", "--no-renames", "--no-ext-diff", "--no-textconv"]
-        places = [self._prefix + _checked_path(folder) for folder in folders] or [self._prefix]
+        places = [self._prefix + checked_path(folder) for folder in folders] or [self._prefix]
         places = [place for place in places if place]
-        arguments = ["diff-tree", *options, "--end-of-options", _full(old), _full(new), "--", *places]
+        arguments = ["diff-tree", *options, "--end-of-options", full_id(old), full_id(new), "--", *places]
         names = self._run(arguments).out.split(b"\0")[:-1]
         return frozenset(path for path in map(self._inward, map(os.fsdecode, names)) if path is not None)
 
@@ -299,7 +327,7 @@ class Repository:
 
     def list_files(self, commit: str, folders: Sequence[str]) -> tuple[TreeFile, ...]:
         """Every entry below *folders* (or the file itself) at a commit, sorted by path; submodules and links too."""
-        places = [self._prefix + _checked_path(folder) for folder in folders]
+        places = [self._prefix + checked_path(folder) for folder in folders]
         if not places:
             return ()
         found: list[TreeFile] = []
@@ -315,13 +343,13 @@ class Repository:
 
     def tree_ids(self, commit: str, paths: Iterable[str]) -> dict[str, str | None]:
         """The object ids of files or folders at a commit, None where there is nothing. `.` is the folder itself."""
-        asked = {path: self._prefix + _checked_path(path) for path in paths}
+        asked = {path: self._prefix + checked_path(path) for path in paths}
         found = self._tree(commit, asked.values())
         return {path: found[full][0] if full in found else None for path, full in asked.items()}
 
     def tree_kinds(self, commit: str, paths: Iterable[str]) -> dict[str, str | None]:
         """What stands at each path of a commit: `blob`, `tree`, `commit` (a submodule), or None."""
-        asked = {path: self._prefix + _checked_path(path) for path in paths}
+        asked = {path: self._prefix + checked_path(path) for path in paths}
         found = self._tree(commit, asked.values())
         return {path: found[full][1] if full in found else None for path, full in asked.items()}
 
@@ -331,7 +359,7 @@ class Repository:
         Two processes at most. A commit that itself touched the path tells in its own diff; only for the others is
         the path looked up in the commit's tree, which is slow in a folder of ten thousand files.
         """
-        asked = {(sha, path) for sha, path in places if SHA.fullmatch(sha) and _is_inside(path)}
+        asked = {(sha, path) for sha, path in places if SHA.fullmatch(sha) and is_inside(path)}
         commits = sorted({sha for sha, _ in asked})
         found: dict[tuple[str, str], str] = {}
         if not commits:
@@ -354,7 +382,7 @@ class Repository:
         options += ["--no-textconv", "--always", "--format=%x01%H%x00%x00"]
         given = "".join(f"{sha}\n" for sha in commits).encode("ascii")
         with self._runner.stream(["diff-tree", *options], given) as out:
-            for commit, records in _parse_log(out):
+            for commit, records in parse_log(out):
                 for path, blob in records:
                     if blob is not None:
                         yield commit.sha, path, blob
@@ -368,7 +396,7 @@ class Repository:
         data: dict[str, bytes] = {}
         large: dict[str, int] = {}
         total = 0
-        for sha, kind, size, content in self._batch(sorted({_full(blob) for blob in ids}), limit=MAX_BYTES):
+        for sha, kind, size, content in self._batch(sorted({full_id(blob) for blob in ids}), limit=MAX_BYTES):
             if kind != "blob":
                 raise GitError(
                     f"object {sha} is missing or is no file",
@@ -386,13 +414,13 @@ class Repository:
 
     def read_file(self, commit: str, path: str) -> bytes | None:
         """The content of a regular file at a commit; None when there is none, and for a link or submodule."""
-        full = self._prefix + _checked_path(path)
+        full = self._prefix + checked_path(path)
         entry = next((entry for entry in self._list_tree(commit, [full]) if entry.path == full), None)
         if entry is None or entry.mode not in ("100644", "100755"):
             return None
         blobs = self.read_blobs_sized([entry.blob])
         if blobs.too_large:
-            raise GitError("this file is over 1 MiB", where=f"{_clean(path)} at {commit[:7]}", fix="split it")
+            raise GitError("this file is over 1 MiB", where=f"{clean(path)} at {commit[:7]}", fix="split it")
         return blobs.data[entry.blob]
 
     def blob_id(self, data: bytes) -> str:
@@ -414,11 +442,11 @@ class Repository:
         wanted = sorted({path.rstrip("/") for path in paths})
         found: dict[str, tuple[str, str, str]] = {}
         if len(wanted) > 64:
-            arguments = ["ls-tree", "-r", "-t", "-z", "--full-tree", "--end-of-options", _full(commit)]
-            for mode, kind, sha, path in _parse_tree(self._run([*arguments, *_cover(wanted)]).out):
+            arguments = ["ls-tree", "-r", "-t", "-z", "--full-tree", "--end-of-options", full_id(commit)]
+            for mode, kind, sha, path in parse_tree(self._run([*arguments, *cover(wanted)]).out):
                 found[path] = (sha, kind, mode)
             wanted = [""] if "" in wanted else []
-        names = [f"{_full(commit)}^{{tree}}" if path == "" else f"{commit}:{path}" for path in wanted]
+        names = [f"{full_id(commit)}^{{tree}}" if path == "" else f"{commit}:{path}" for path in wanted]
         for path, (sha, kind, _, _) in zip(wanted, self._check(names), strict=True):
             if kind != "missing":
                 found[path] = (sha, kind, "")
@@ -426,11 +454,11 @@ class Repository:
 
     def _list_tree(self, commit: str, places: Sequence[str]) -> Iterator[TreeFile]:
         # No "--": after --end-of-options, ls-tree takes it for a path.
-        arguments = ["ls-tree", "-r", "-z", "--full-tree", "--end-of-options", _full(commit)]
+        arguments = ["ls-tree", "-r", "-z", "--full-tree", "--end-of-options", full_id(commit)]
         named = [place.rstrip("/") for place in places]
         if "" not in named:
             arguments += named
-        for mode, _, sha, path in _parse_tree(self._run(arguments).out):
+        for mode, _, sha, path in parse_tree(self._run(arguments).out):
             yield TreeFile(path, sha, mode)
 
     def _inward(self, full: str) -> str | None:
@@ -447,9 +475,9 @@ class Repository:
         who = b"reconciler <reconciler@localhost> %d +0000" % int(at.timestamp())
         parts = [b"committer " + who + b"\ndata %d\n" % len(text) + text + b"\n"]
         if parent is not None:
-            parts.append(b"from " + _full(parent).encode() + b"\n")
+            parts.append(b"from " + full_id(parent).encode() + b"\n")
         for path, content in sorted(changes.items()):
-            if not _TREE_PATH.fullmatch(path) or not _is_inside(path):
+            if not TREE_PATH.fullmatch(path) or not is_inside(path):
                 raise ValueError(f"not a path to write: {path!r}")
             if content is None:
                 parts.append(b"D " + path.encode() + b"\n")
@@ -471,15 +499,15 @@ class Repository:
 
     def read_ref(self, ref: str) -> str | None:
         """The object a local ref points at, None when there is no such ref."""
-        asked = ["rev-parse", "--verify", "--quiet", "--end-of-options", _checked_ref(ref)]
+        asked = ["rev-parse", "--verify", "--quiet", "--end-of-options", checked_ref(ref)]
         result = self._run(asked, ok=(0, 1, 128))
         sha = result.out.decode("ascii", "replace").strip()
         return sha if result.status == 0 and SHA.fullmatch(sha) else None
 
     def list_refs(self, prefix: str) -> dict[str, str]:
         """Local refs below *prefix* (`refs/reconciler`), with the objects they point at."""
-        out = self._run(["for-each-ref", "--format=%(objectname) %(refname)", "--", _checked_ref(prefix)]).out
-        return _parse_refs(out, b" ")
+        out = self._run(["for-each-ref", "--format=%(objectname) %(refname)", "--", checked_ref(prefix)]).out
+        return parse_refs(out, b" ")
 
     def update_ref(self, ref: str, new: str | None, old: str | None) -> bool:
         """Move one local ref from *old* to *new* (None: absent); False when it is not at *old*."""
@@ -491,17 +519,17 @@ class Repository:
             return True
         zeros = "0" * (64 if self._format == "sha256" else 40)
         lines = [
-            f"update {_checked_ref(update.ref)}\0{_full(update.new) if update.new else zeros}\0"
-            f"{_full(update.old) if update.old else zeros}\0"
+            f"update {checked_ref(update.ref)}\0{full_id(update.new) if update.new else zeros}\0"
+            f"{full_id(update.old) if update.old else zeros}\0"
             for update in updates
         ]
         arguments = ["update-ref", "--stdin", "-z", "-m", "reconciler"]
         result = self._run(arguments, given="".join(lines).encode(), ok=(0, 1, 128))
         if result.status == 0:
             return True
-        if all(self.read_ref(update.ref) == update.old for update in updates) and not _is_contention(result.error):
+        if all(self.read_ref(update.ref) == update.old for update in updates) and not is_contention(result.error):
             raise GitError(
-                f"cannot move {updates[0].ref}: {_last_line(result.error)}",
+                f"cannot move {updates[0].ref}: {last_line(result.error)}",
                 where=str(self.git_dir),
                 fix="check that the repository can be written to",
             )
@@ -513,28 +541,28 @@ class Repository:
         """The remote that refs/reconciler/* live on: as configured, else origin, else the only one, else none."""
         names = self._run(["remote"]).out.decode("utf-8", "replace").split("\n")[:-1]
         if configured is not None:
-            if configured not in names or not _REMOTE.fullmatch(configured):
+            if configured not in names or not REMOTE.fullmatch(configured):
                 raise ConfigError(
-                    f'there is no remote "{_clean(configured)}" in this repository',
+                    f'there is no remote "{clean(configured)}" in this repository',
                     where="reconciler.yaml",
-                    fix=f"set remote: to one of {', '.join(map(_clean, names)) or '(none: remove the setting)'}",
+                    fix=f"set remote: to one of {', '.join(map(clean, names)) or '(none: remove the setting)'}",
                 )
             return configured
-        usable = [name for name in names if _REMOTE.fullmatch(name)]
+        usable = [name for name in names if REMOTE.fullmatch(name)]
         if "origin" in usable:
             return "origin"
         return usable[0] if len(usable) == 1 else None
 
     def list_remote(self, remote: str, pattern: str) -> dict[str, str]:
         """The remote's refs that match *pattern* (`refs/reconciler/*`), with the objects they point at."""
-        if not _REF.fullmatch(pattern.removesuffix("/*")):
+        if not REF.fullmatch(pattern.removesuffix("/*")):
             raise ValueError(f"not a pattern of refs: {pattern!r}")
-        arguments = ["ls-remote", "--refs", "--upload-pack=git-upload-pack", "--", _checked_remote(remote), pattern]
+        arguments = ["ls-remote", "--refs", "--upload-pack=git-upload-pack", "--", checked_remote(remote), pattern]
         result = self._run(arguments, ok=None, timeout=NETWORK_TIMEOUT)
         if result.status != 0:
-            raise _unreachable(remote, result)
+            raise unreachable(remote, result)
         stem = pattern.removesuffix("*")
-        return {ref: sha for ref, sha in _parse_refs(result.out, b"\t").items() if ref.startswith(stem)}
+        return {ref: sha for ref, sha in parse_refs(result.out, b"\t").items() if ref.startswith(stem)}
 
     def fetch_objects(self, remote: str, refs: Collection[str]) -> None:
         """Bring the objects of these remote refs (or full ids) here; no local ref moves, no tags come along."""
@@ -543,7 +571,7 @@ class Repository:
 
     def _fetch(self, remote: str, wanted: Sequence[str], *options: str, timeout: float) -> None:
         for ref in wanted:
-            if not SHA.fullmatch(ref) and not _REF.fullmatch(ref.removesuffix("/*")):
+            if not SHA.fullmatch(ref) and not REF.fullmatch(ref.removesuffix("/*")):
                 raise ValueError(f"not a ref: {ref!r}")
         quiet = [
             "--quiet",
@@ -554,9 +582,9 @@ class Repository:
             "--no-prune",
         ]
         arguments = ["fetch", *quiet, "--refmap=", "--upload-pack=git-upload-pack", *options, "--"]
-        result = self._run([*arguments, _checked_remote(remote), *wanted], ok=None, timeout=timeout)
+        result = self._run([*arguments, checked_remote(remote), *wanted], ok=None, timeout=timeout)
         if result.status != 0:
-            raise _unreachable(remote, result)
+            raise unreachable(remote, result)
 
     def push(self, remote: str, updates: Sequence[RefUpdate]) -> PushResult:
         """Move remote refs in one atomic push, each only from its `old`.
@@ -569,31 +597,31 @@ class Repository:
         if not moves:
             return PushResult(PushStatus.DONE)
         leases = [
-            f"--force-with-lease={_checked_ref(move.ref)}:{_full(move.old) if move.old else ''}" for move in moves
+            f"--force-with-lease={checked_ref(move.ref)}:{full_id(move.old) if move.old else ''}" for move in moves
         ]
-        specs = [f"{_full(move.new) if move.new else ''}:{move.ref}" for move in moves]
+        specs = [f"{full_id(move.new) if move.new else ''}:{move.ref}" for move in moves]
         options = ["--porcelain", "--atomic", "--no-verify", "--receive-pack=git-receive-pack", *leases, "--"]
         result = self._run(
-            ["push", *options, _checked_remote(remote), *specs],
+            ["push", *options, checked_remote(remote), *specs],
             ok=None,
             timeout=NETWORK_TIMEOUT,
             settings=[f"remote.{remote}.mirror=false"],
         )
-        flags = _parse_push(result.out)
-        if result.status == 0 and all(_is_ours(move, flags.get(move.ref)) for move in moves):
+        flags = parse_push(result.out)
+        if result.status == 0 and all(is_ours(move, flags.get(move.ref)) for move in moves):
             return PushResult(PushStatus.DONE)
         failed = [text for flag, text in flags.values() if flag in "!="]
         if not failed:
             return self._settle(remote, moves, result)
-        detail = _clean("; ".join(sorted(set(failed))))
-        stale = any(flag == "=" for flag, _ in flags.values()) or _is_contention(" ".join(failed))
+        detail = clean("; ".join(sorted(set(failed))))
+        stale = any(flag == "=" for flag, _ in flags.values()) or is_contention(" ".join(failed))
         return PushResult(PushStatus.STALE if stale else PushStatus.REFUSED, detail)
 
-    def _settle(self, remote: str, moves: Sequence[RefUpdate], result: _Result) -> PushResult:
+    def _settle(self, remote: str, moves: Sequence[RefUpdate], result: Result) -> PushResult:
         there = {ref: sha for move in moves for ref, sha in self.list_remote(remote, move.ref).items()}
         if all(there.get(move.ref) == move.new for move in moves):
             return PushResult(PushStatus.DONE)
-        raise _unreachable(remote, result)
+        raise unreachable(remote, result)
 
     def read_chain(self, tip: str, limit: int | None = None) -> tuple[Revision, ...]:
         """A commit and its first parents, newest first, with what each changed. One process."""
@@ -601,8 +629,8 @@ class Repository:
         options += ["--no-textconv", "--no-color", "--no-decorate", "--no-notes", "--format=%x01%H%x00%x00"]
         if limit is not None:
             options.append(f"--max-count={int(limit)}")
-        with self._runner.stream(["log", *options, "--end-of-options", _full(tip)]) as out:
-            return tuple(Revision(commit.sha, dict(records)) for commit, records in _parse_log(out))
+        with self._runner.stream(["log", *options, "--end-of-options", full_id(tip)]) as out:
+            return tuple(Revision(commit.sha, dict(records)) for commit, records in parse_log(out))
 
     # ----------------------------------------------------------------------------------------- processes
 
@@ -614,7 +642,7 @@ class Repository:
         ok: tuple[int, ...] | None = (0,),
         timeout: float | None = None,
         settings: Sequence[str] = (),
-    ) -> _Result:
+    ) -> Result:
         result = self._runner.run(arguments, given=given, timeout=timeout, settings=settings)
         if ok is not None and result.status not in ok:
             self._runner.fail(result)
@@ -628,7 +656,7 @@ class Repository:
         lines = self._run(["cat-file", "--batch-check"], given=given).out.split(b"\n")[:-1]
         if len(lines) != len(names):
             raise GitError("git cat-file gave another number of answers", where=str(self.git_dir), fix="run git fsck")
-        return [(*_parse_header(line), None) for line in lines]
+        return [(*parse_header(line), None) for line in lines]
 
     def _batch(self, ids: Sequence[str], *, limit: int) -> Iterator[tuple[str, str, int, bytes | None]]:
         """Id, kind, size and content of each object, in order; content is None over *limit*. One process."""
@@ -637,7 +665,7 @@ class Repository:
         given = "".join(f"{sha}\n" for sha in ids).encode("ascii")
         with self._runner.stream(["cat-file", "--batch", "--buffer"], given) as out:
             for _ in ids:
-                sha, kind, size = _parse_header(out.readline().rstrip(b"\n"))
+                sha, kind, size = parse_header(out.readline().rstrip(b"\n"))
                 if kind == "missing":
                     yield sha, kind, 0, None
                     continue
@@ -651,29 +679,6 @@ class Repository:
                 out.read(1)
                 yield sha, kind, size, content
             out.read(1)
-
-
-class _Reader:
-    """A child's output that remembers whether its end was seen."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self.at_end = False
-
-    def _seen(self, data: bytes) -> bytes:
-        self.at_end = self.at_end or not data
-        return data
-
-    def read(self, size: int) -> bytes:
-        data: bytes = self._stream.read(size)
-        self.at_end = self.at_end or len(data) < size
-        return data
-
-    def read_some(self) -> bytes:
-        return self._seen(self._stream.read1(1 << 16))
-
-    def readline(self) -> bytes:
-        return self._seen(self._stream.readline())
 
 
 class _Runner:
@@ -690,7 +695,7 @@ class _Runner:
         given: bytes | None = None,
         timeout: float | None = None,
         settings: Sequence[str] = (),
-    ) -> _Result:
+    ) -> Result:
         with _stdin(given) as stdin:
             options: dict[str, Any] = {
                 "with_extended_output": True,
@@ -699,28 +704,28 @@ class _Runner:
             }
             options |= {"strip_newline_in_stdout": False, "kill_after_timeout": timeout}
             status, out, error = self._execute(arguments, settings, stdin, options)
-        if status == 127 and not out and b"env:" in _bytes(error):
+        if status == 127 and not out and b"env:" in as_bytes(error):
             self._no_git()
-        return _Result(status, out, _bytes(error).decode("utf-8", "replace"))
+        return Result(status, out, as_bytes(error).decode("utf-8", "replace"))
 
     @contextmanager
-    def stream(self, arguments: Sequence[str], given: bytes | None = None) -> Iterator[_Reader]:
+    def stream(self, arguments: Sequence[str], given: bytes | None = None) -> Iterator[Reader]:
         """The child's output as it comes. Leaving early ends the child; a child that fails is a `GitError`."""
         with _stdin(given) as stdin:
             guarded = self._execute(arguments, (), stdin, {"as_process": True})
             process = guarded.proc  # `guarded` ends the child when it is forgotten
-            reader = _Reader(process.stdout)
+            reader = Reader(process.stdout)
             try:
                 yield reader
                 if reader.at_end and process.wait() != 0:
-                    self.fail(_Result(process.returncode, b"", process.stderr.read().decode("utf-8", "replace")))
+                    self.fail(Result(process.returncode, b"", process.stderr.read().decode("utf-8", "replace")))
             finally:
                 process.kill()
                 process.stdout.close()
                 process.stderr.close()
                 process.wait()
 
-    def fail(self, result: _Result) -> NoReturn:
+    def fail(self, result: Result) -> NoReturn:
         """Say what went wrong, in the words that name the way out."""
         where, error = str(self._folder), result.error
         if "dubious ownership" in error:
@@ -736,8 +741,8 @@ class _Runner:
             )
         if (self._folder / ".git" / "shallow").exists():
             fix = "this clone is shallow: fetch the whole history (git fetch --unshallow, fetch-depth: 0)"
-            raise GitError(f"git: {_last_line(error)}", where=where, fix=fix)
-        raise GitError(f"git: {_last_line(error)}", where=where, fix="run git fsck, and the same command by hand")
+            raise GitError(f"git: {last_line(error)}", where=where, fix=fix)
+        raise GitError(f"git: {last_line(error)}", where=where, fix="run git fsck, and the same command by hand")
 
     def _execute(
         self, arguments: Sequence[str], settings: Sequence[str], stdin: IO[bytes] | None, options: Mapping[str, Any]
@@ -783,171 +788,3 @@ def _stdin(given: bytes | None) -> Iterator[IO[bytes] | None]:
         file.write(given)
         file.seek(0)
         yield file
-
-
-# ------------------------------------------------------------------------------------------------ parsing
-
-
-def _parse_log(out: _Reader) -> Iterator[tuple[CommitInfo, list[tuple[str, str | None]]]]:
-    """Commits of `git log -z --raw` with our format: (commit, [(path, object id after it, or None)])."""
-    tokens = _tokens(out)
-    commit: CommitInfo | None = None
-    records: list[tuple[str, str | None]] = []
-    for raw in tokens:
-        token = raw.lstrip(b"\n")
-        if token.startswith(b"\x01"):
-            if commit is not None:
-                yield commit, records
-            author, subject = next(tokens, b""), next(tokens, b"")
-            commit = CommitInfo(_text(token[1:]), _text(author), _text(subject))
-            records = []
-        elif token.startswith(b":"):
-            parents = len(token) - len(token.lstrip(b":"))
-            fields = token.lstrip(b":").split(b" ")
-            after = fields[2 * parents + 1].decode("ascii", "replace")
-            records.append((os.fsdecode(next(tokens, b"")), after if after.strip("0") else None))
-    if commit is not None:
-        yield commit, records
-
-
-def _tokens(out: _Reader) -> Iterator[bytes]:
-    rest = b""
-    while chunk := out.read_some():
-        *whole, rest = (rest + chunk).split(b"\0")
-        yield from whole
-    if rest:
-        yield rest
-
-
-def _parse_tree(out: bytes) -> Iterator[tuple[str, str, str, str]]:
-    """Mode, kind, object id and path of `git ls-tree -z`."""
-    for line in out.split(b"\0")[:-1]:
-        facts, _, path = line.partition(b"\t")
-        mode, kind, sha = facts.decode("ascii", "replace").split(" ")
-        yield mode, kind, sha, os.fsdecode(path)
-
-
-def _parse_header(line: bytes) -> tuple[str, str, int]:
-    """Id, kind and size from `git cat-file --batch`; a name it does not know is of kind `missing`."""
-    sha, _, facts = line.partition(b" ")
-    kind, _, size = facts.partition(b" ")
-    if SHA.fullmatch(_text(sha)) and size.isdigit() and kind in (b"blob", b"tree", b"commit", b"tag"):
-        return _text(sha), _text(kind), int(size)
-    return _text(sha), "missing", 0
-
-
-def _parse_refs(out: bytes, between: bytes) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for line in out.split(b"\n"):
-        sha, _, ref = line.partition(between)
-        if SHA.fullmatch(_text(sha)) and _REF.fullmatch(_text(ref)) and sha.strip(b"0"):
-            found[_text(ref)] = _text(sha)
-    return found
-
-
-def _parse_push(out: bytes) -> dict[str, tuple[str, str]]:
-    """Flag and summary for each remote ref of `git push --porcelain`."""
-    found: dict[str, tuple[str, str]] = {}
-    for line in _text(out).split("\n"):
-        fields = line.split("\t")
-        if len(fields) == 3 and len(fields[0]) == 1:
-            found[fields[1].rpartition(":")[2]] = (fields[0], fields[2])
-    return found
-
-
-def _is_ours(move: RefUpdate, seen: tuple[str, str] | None) -> bool:
-    if seen is None:
-        return False
-    flag, summary = seen
-    if move.new is None:
-        return flag == "-"
-    if move.old is None:
-        return flag == "*"
-    before, _, after = summary.split(" ")[0].partition(".")
-    return flag in " +" and before == move.old and after.lstrip(".") == move.new
-
-
-def _is_contention(text: str) -> bool:
-    """Whether git's refusal means that somebody else moved the ref first."""
-    signs = ("stale info", "failed to update ref", "cannot lock ref", "already exists", "atomic", "fetch first")
-    return any(sign in text for sign in (*signs, "non-fast-forward", "incorrect old value", "but expected"))
-
-
-# ------------------------------------------------------------------------------------------------- checks
-
-
-def _full(sha: str) -> str:
-    if not SHA.fullmatch(sha):
-        raise GitError("this is not a full object id", where=_clean(sha), fix="resolve the revision first")
-    return sha
-
-
-def _checked_ref(ref: str) -> str:
-    if not _REF.fullmatch(ref) or ".." in ref or ref.endswith((".lock", ".")):
-        raise GitError("this is not the name of a ref", where=_clean(ref), fix="target names are [a-z0-9-]+")
-    return ref
-
-
-def _checked_remote(remote: str) -> str:
-    if not _REMOTE.fullmatch(remote):
-        raise GitError("this is not the name of a remote", where=_clean(remote), fix="see git remote")
-    return remote
-
-
-def _checked_path(path: str) -> str:
-    """A path relative to the folder; `.` is the folder itself and becomes empty."""
-    normal = posixpath.normpath(path)
-    if normal == ".":
-        return ""
-    if not _is_inside(normal):
-        raise ConfigError(
-            "this path leaves the repository", where=_clean(path), fix="give a path below reconciler.yaml"
-        )
-    return normal
-
-
-def _is_inside(path: str) -> bool:
-    """Whether *path* is a plain relative path: it may be asked of git, and a line of `cat-file` can hold it."""
-    return bool(path) and not _CONTROL_BYTE.search(path) and not any(p in ("", ".", "..") for p in path.split("/"))
-
-
-_CONTROL_BYTE = re.compile(r"[\x00-\x1f\x7f]")
-
-
-def _cover(paths: Collection[str]) -> list[str]:
-    """Paths to give to git for *paths*: themselves when few, else the folder that holds them all (none: the root)."""
-    if len(paths) <= 64:
-        return sorted(paths)
-    folders = sorted({posixpath.dirname(path) for path in paths})
-    if len(folders) > 64:
-        common = posixpath.commonpath(folders) if all(folders) else ""
-        folders = [common] if common else []
-    return [] if "" in folders else folders
-
-
-def _unreachable(remote: str, result: _Result) -> UnreachableError:
-    return UnreachableError(
-        f"the git remote cannot be used now: {_last_line(result.error)}",
-        where=f"remote {remote}",
-        fix=f"check network and credentials with: git ls-remote {remote}",
-    )
-
-
-def _last_line(error: str) -> str:
-    """The line of git's own text that says most, cleaned: the first `fatal:` or `error:`, else the last."""
-    lines = [line.strip() for line in error.split("\n") if line.strip()]
-    telling = [line for line in lines if line.startswith(("fatal:", "error:", "Timeout:", "remote: error:"))]
-    line = (telling or lines[-1:] or ["no reason given"])[0]
-    return _clean(re.sub(r"//[^/@\s]+@", "//***@", line))
-
-
-def _clean(text: str) -> str:
-    return CONTROL.sub("?", text)[:200]
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")
-
-
-def _bytes(data: bytes | str | None) -> bytes:
-    return data if isinstance(data, bytes) else (data or "").encode("utf-8", "replace")

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.model import CommitInfo
 from reconciler.core.ports import PushStatus, RefUpdate, TreeFile
 from reconciler.errors import ConfigError, ExitCode, GitError, UnreachableError
-from reconciler.sources.git import MAX_BYTES, open_repository
+from reconciler.sources.git import open_repository
+from reconciler.sources.plumbing import MAX_BYTES
 from tests.support.processes import children, open_descriptors, spawned
 from tests.support.repos import Repo, clone, make_repo
 
@@ -308,6 +310,16 @@ def test_many_paths_are_explained_like_few(tmp_path: Path) -> None:
     found = repository.commit_log(second, paths)
 
     assert [found[path].sha for path in paths] == [second if n % 2 == 0 else first for n in range(200)]
+
+
+def test_a_commit_tells_its_author_and_subject(tmp_path: Path) -> None:
+    repo = make_repo(tmp_path, {"p/a.yaml": "1"})
+    sha = repo.commit({"p/a.yaml": "2"}, "Raise the limit\n\nBecause.", author="Ana Díaz <ana@example.invalid>")
+    repository = open_repository(repo.path)
+
+    assert repository.commit_info(sha) == CommitInfo(sha, "Ana Díaz", "Raise the limit")
+    with pytest.raises(GitError):
+        repository.commit_info("0" * 40)
 
 
 # ------------------------------------------------------------------------------------------------ shallow
