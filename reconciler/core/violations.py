@@ -143,12 +143,15 @@ def _unknown_key(key: str, near: str, schema: Mapping[str, Any], pointer: str, h
         key=True,
         fix=fix,
         label=label,
-        allowed=() if fix else tuple(sorted(name for name, entry in properties.items() if "x-alias-of" not in entry)),
+        allowed=()
+        if fix
+        else tuple(sorted(name for name, entry in properties.items() if entry is True or "x-alias-of" not in entry)),
     )
 
 
 def _missing_key(key: str, schema: Mapping[str, Any], pointer: str) -> Violation:
-    entry = schema.get("properties", {}).get(key, {})
+    entry = _properties_of(schema).get(key)
+    entry = entry if isinstance(entry, Mapping) else {}
     example = next(iter(entry.get("examples", ())), None)
     shown = f"{key}: {json.dumps(example, ensure_ascii=False)}" if example is not None else f"{key}:"
     where = _subject(pointer) if pointer else "the document"
