@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -31,6 +32,8 @@ from reconciler.errors import ConfigError
 
 Schema: TypeAlias = "Mapping[str, Any]"
 
+#: More than this of one document help nobody, and finding near names for each takes time.
+MOST_VIOLATIONS: Final = 100
 SUFFIX: Final = ".schema.json"
 _ANY: Final = ""
 
@@ -184,13 +187,13 @@ class _Compiled:
     hints: Mapping[str, str]
 
     def violations(self, value: Json) -> tuple[Violation, ...]:
-        failures = [_failure(error) for error in self.validator.iter_errors(value)]
+        failures = [_failure(error) for error in islice(self.validator.iter_errors(value), MOST_VIOLATIONS)]
         found = list(violations_of(failures, self.hints)) if failures else []
         judged = {violation.pointer for violation in found}
         found.extend(violation for violation in empty_windows(value, "") if violation.pointer not in judged)
         if self.warner is not None:
             found.extend(self.warner.walk(value, ""))
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(found))[:MOST_VIOLATIONS]
 
 
 # ------------------------------------------------------------------------------------------------- schemas

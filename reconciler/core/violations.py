@@ -9,6 +9,7 @@ import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final
 
 from reconciler.core.formats import FORMATS, minutes_of
@@ -29,6 +30,8 @@ _WINDOWS: Final = (
     ("allowed_hours_start", "allowed_hours_end", 0, 24),
     ("business_hours_start", "business_hours_end", 8, 18),
 )
+
+_MOST_EXTRAS: Final = 100
 
 #: Keywords that speak of several keys at once.
 _RULES: Final = ("anyOf", "oneOf", "not", "required", "dependentRequired")
@@ -246,7 +249,7 @@ def empty_windows(value: Json, pointer: str) -> Iterator[Violation]:
 
 def _extras(failure: Failure) -> list[str]:
     known = failure.schema.get("properties", {})
-    return [key for key in failure.value if key not in known]
+    return list(islice((key for key in failure.value if key not in known), _MOST_EXTRAS))
 
 
 def _properties_of(schema: Any) -> Mapping[str, Any]:
