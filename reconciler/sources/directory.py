@@ -72,13 +72,14 @@ def read_directory(root: Path, folder: str) -> Reading:
         _missing(found)
         return _reading(found, {})
     real = Path(os.path.realpath(top))
-    for path in _walk(root, inner, found):
+    for path, is_link in _walk(root, inner, found):
         if len(found.places) >= MAX_FILES:
             _too_many(found)
             break
-        place = _place(root, real, path, found)
-        if place is not None:
-            found.places[path] = place
+        place = _follow(root, real, path, found) if is_link else f"{root}/{path}"
+        if place is None or not _is_sound_name(path, found):
+            continue
+        found.places[path] = place
     data: dict[str, bytes] = {}
     for path, place in found.places.items():
         content = _read(path, place, found)
@@ -148,8 +149,11 @@ def _first_link(root: Path, inner: str) -> str | None:
     return None
 
 
-def _walk(root: Path, inner: str, found: _Found) -> Iterator[str]:
-    """Paths of everything below the folder that may be a policy file; folders that cannot be entered are problems."""
+def _walk(root: Path, inner: str, found: _Found) -> Iterator[tuple[str, bool]]:
+    """Paths below the folder that may be policy files, and whether each is a link.
+
+    Folders that cannot be entered are problems.
+    """
     waiting = [inner]
     while waiting:
         here = waiting.pop()
@@ -160,9 +164,9 @@ def _walk(root: Path, inner: str, found: _Found) -> Iterator[str]:
             found.problem("unreadable", here, f"this folder cannot be read: {error.strerror}", "check its permissions")
             continue
         for entry in listed:
-            path = posixpath.normpath(posixpath.join(here, entry.name))
+            path = entry.name if here == "." else f"{here}/{entry.name}"
             if entry.is_symlink():
-                yield path
+                yield path, True
             elif entry.is_dir(follow_symlinks=False):
                 if entry.name == ".git":
                     continue
@@ -171,23 +175,17 @@ def _walk(root: Path, inner: str, found: _Found) -> Iterator[str]:
                 else:
                     waiting.append(path)
             elif is_policy_file(entry.name):
-                yield path
+                yield path, False
 
 
-def _place(root: Path, real: Path, path: str, found: _Found) -> str | None:
-    """The real file to open for *path*; None when there is nothing to read."""
-    full = root / path
-    if full.is_symlink():
-        target = Path(os.path.realpath(full))
-        if not is_policy_file(path):
-            if not target.is_file() or not target.is_relative_to(os.path.realpath(root)):
-                _link(path, found)
-            return None
-        if not target.is_relative_to(real) or not target.is_file():
-            _link(path, found)
-            return None
-        full = target
-    return str(full) if _is_sound_name(path, found) else None
+def _follow(root: Path, real: Path, path: str, found: _Found) -> str | None:
+    """The file that a link leads to, if it may be read; None when there is nothing to read."""
+    target = Path(os.path.realpath(root / path))
+    allowed = real if is_policy_file(path) else Path(os.path.realpath(root))
+    if not target.is_relative_to(allowed) or not target.is_file():
+        _link(path, found)
+        return None
+    return str(target) if is_policy_file(path) else None
 
 
 def _read(path: str, place: str, found: _Found) -> bytes | None:

@@ -23,6 +23,7 @@ from reconciler.core.ports import PushResult, PushStatus, RefUpdate, Revision, T
 from reconciler.errors import ConfigError, GitError, UnreachableError
 from reconciler.sources.plumbing import (
     CONTROL,
+    FEW,
     MAX_BYTES,
     REF,
     REMOTE,
@@ -238,9 +239,9 @@ class Repository:
             return {}
         now = {path: blob for path, (blob, kind, _) in self._tree(head, wanted).items() if kind == "blob"}
         boundary = self._boundary()
-        found = self._last_commits(head, wanted, now, boundary, whole=False)
+        found = self._last_commits(head, wanted, now, boundary, whole=len(wanted) > FEW)
         gone = [path for path in wanted if path not in found and path not in now]
-        if gone and not boundary:
+        if gone and len(wanted) <= FEW:
             found |= self._last_commits(head, gone, now, boundary, whole=True)
         return {wanted[path]: commit for path, commit in found.items()}
 
@@ -248,7 +249,8 @@ class Repository:
         self, head: str, wanted: Collection[str], now: Mapping[str, str], boundary: frozenset[str], *, whole: bool
     ) -> dict[str, CommitInfo]:
         # A record counts when it leaves the path as it is at head: a change that was later taken back, or that lost
-        # in a merge, asked for nothing that is there now.
+        # in a merge, asked for nothing that is there now. Naming paths lets git skip branches that gave nothing, but
+        # makes it compare every tree twice: for many paths the whole history is cheaper.
         left = set(wanted)
         found: dict[str, CommitInfo] = {}
         options = ["--topo-order", "--raw", "-c", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv"]
@@ -261,7 +263,8 @@ class Repository:
         ]
         if whole:
             options.append("--full-history")
-        with self._runner.stream(["log", *options, "--end-of-options", full_id(head), "--", *cover(wanted)]) as out:
+        places = sorted(wanted) if len(wanted) <= FEW else []
+        with self._runner.stream(["log", *options, "--end-of-options", full_id(head), "--", *places]) as out:
             for commit, records in parse_log(out):
                 for path, blob in records:
                     if path in left and now.get(path) == blob:
@@ -441,7 +444,7 @@ class Repository:
         """
         wanted = sorted({path.rstrip("/") for path in paths})
         found: dict[str, tuple[str, str, str]] = {}
-        if len(wanted) > 64:
+        if len(wanted) > FEW:
             arguments = ["ls-tree", "-r", "-t", "-z", "--full-tree", "--end-of-options", full_id(commit)]
             for mode, kind, sha, path in parse_tree(self._run([*arguments, *cover(wanted)]).out):
                 found[path] = (sha, kind, mode)

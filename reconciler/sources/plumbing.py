@@ -19,6 +19,8 @@ from reconciler.errors import ConfigError, GitError, UnreachableError
 
 #: No file of a policies repository is larger; larger ones are named, never read (design.md 3).
 MAX_BYTES = 1024 * 1024
+#: More paths than this are not given to git one by one.
+FEW = 64
 
 SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 REF = re.compile(r"refs/[A-Za-z0-9][A-Za-z0-9._%~+-]*(?:/[A-Za-z0-9_][A-Za-z0-9._%+-]*)*")
@@ -184,10 +186,10 @@ def is_inside(path: str) -> bool:
 
 def cover(paths: Collection[str]) -> list[str]:
     """Paths to give to git for *paths*: themselves when few, else the folder that holds them all (none: the root)."""
-    if len(paths) <= 64:
+    if len(paths) <= FEW:
         return sorted(paths)
     folders = sorted({posixpath.dirname(path) for path in paths})
-    if len(folders) > 64:
+    if len(folders) > FEW:
         common = posixpath.commonpath(folders) if all(folders) else ""
         folders = [common] if common else []
     return [] if "" in folders else folders
