@@ -251,6 +251,8 @@ class _Reader:
                 self._add("yaml-invisible", message, spot, label="a line end that most editors do not show", fix=fix)
             else:
                 self._add_invisible(char, spot, raw=True)
+        if any(map(syntax.moves_lines, self.hidden)):
+            raise _Stop
 
     def _add_invisible(self, char: str, spot: Spot, *, raw: bool) -> None:
         self._add(

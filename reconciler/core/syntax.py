@@ -69,6 +69,11 @@ def find_refused(text: str) -> Iterator[tuple[int, str]]:
         yield match.start(), match.group()
 
 
+def moves_lines(char: str) -> bool:
+    """Whether *char* ends a line for libyaml but for hardly anything else, so that its marks mean other lines."""
+    return char in "\r\x85\u2028\u2029"
+
+
 def describe(char: str) -> str:
     r"""Return the escape and, where Unicode has one, the name: `\u202e (right-to-left override)`."""
     name = unicodedata.name(char, "").lower()
@@ -331,11 +336,11 @@ def explain(text: str, error: MarkedYAMLError) -> SyntaxFault:
         return SyntaxFault(code, message, spot, label=label, fix=fix, related=opened)
 
     if "directive" in context or "directive" in problem or "incompatible YAML document" in problem:
-        return fault(
+        return SyntaxFault(
             "yaml-directive",
             "a line that begins with % is a directive, and only %YAML 1.2 is allowed",
-            "",
-            "remove this line, or indent it if it is text",
+            Spot(start.line + 1, start.column + 1, len(split_lines(text)[start.line].rstrip())),
+            fix="remove this line, or indent it if it is text",
         )
     if "anchor" in context or "alias" in context:
         return fault(
