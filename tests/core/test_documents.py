@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +32,7 @@ from reconciler.core.syntax import is_refused
 from reconciler.errors import Place
 
 PATH = "policies/mfa.policy.yaml"
+CODE = re.compile(r'"(yaml-[a-z0-9.]+|duplicate-key|file-too-large)"')
 
 
 def read(text: str | bytes) -> tuple[Document, ...]:
@@ -780,3 +783,17 @@ def test_load_yaml_takes_any_json_value_and_raises_all_problems() -> None:
         load_yaml(b"[yes, no]")
 
     assert [problem.column for problem in caught.value.problems] == [2, 7]
+
+
+# ------------------------------------------------------------------------------------------------------ docs
+
+
+def test_every_code_of_the_reader_stands_in_its_page() -> None:
+    root = Path(__file__).parents[2]
+    modules = [root / "reconciler" / "core" / f"{name}.py" for name in ("documents", "scalars", "syntax")]
+    page = (root / "docs" / "yaml.md").read_text(encoding="utf-8")
+
+    used = {code for path in modules for code in CODE.findall(path.read_text(encoding="utf-8"))}
+
+    assert len(used) == 20
+    assert {code for code in used if f"`{code}`" not in page} == set()
