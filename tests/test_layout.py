@@ -91,6 +91,7 @@ ALLOWED_OUTSIDE = {
 #: Third-party libraries in the pure part, and the modules that have each.
 PURE_LIBRARIES = {
     ("reconciler.core.documents", "yaml"),
+    ("reconciler.core.places", "yaml"),  # a second pass over the same events
     ("reconciler.core.syntax", "yaml"),  # the names of the parser's errors and events
     ("reconciler.core.schema", "jsonschema"),
     ("reconciler.core.schema", "referencing"),

@@ -8,12 +8,9 @@ they are found by a second pass when something is to be reported (performance.md
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Final
 
-from yaml.cyaml import CParser  # type: ignore[attr-defined]  # exported, but not by the stubs
 from yaml.error import MarkedYAMLError, YAMLError
 from yaml.events import (
     AliasEvent,
@@ -31,6 +28,7 @@ from yaml.events import (
 from reconciler.core import syntax
 from reconciler.core.excerpts import Spot, excerpt, problem_at, split_lines, spot_at
 from reconciler.core.model import Json, Problem, Severity
+from reconciler.core.places import find_nodes, is_empty, read_events, scalar_ranges, spot_of
 from reconciler.core.problems import FilesError
 from reconciler.core.safe import escape, quoted
 from reconciler.core.scalars import MEMO_LENGTH, ScalarError, memo_key, memo_plain, resolve_key, resolve_plain
@@ -67,11 +65,11 @@ class Document:
 
     def spot(self, pointer: str, *, key: bool = False) -> Spot | None:
         """Return `place` with the number of characters; a value of several lines spans its first one."""
-        tables = _spots(self.text)
-        if self.index >= len(tables):
+        roots = find_nodes(self.text)
+        node = roots[self.index].find(pointer) if self.index < len(roots) else None
+        if node is None:
             return None
-        values, keys = tables[self.index]
-        return keys.get(pointer) or values.get(pointer) if key else values.get(pointer)
+        return (node.key or node.value) if key else node.value
 
 
 def read_documents(data: bytes, path: str) -> tuple[tuple[Document, ...], tuple[Problem, ...]]:
@@ -266,7 +264,7 @@ class _Reader:
     # -------------------------------------------------------------------------------------------- building
 
     def _build(self, data: bytes) -> None:  # one loop on purpose: it is what reading 10,000 files costs
-        next_event = _events(data)
+        next_event = read_events(data)
         stack: list[tuple[Any, Any, Any, int, Any]] = []
         container: Any = None
         # Keys of the mapping being filled, with their marks; None in a list and outside of any document.
@@ -379,7 +377,7 @@ class _Reader:
     def _add_root(self, value: Json, event: Any, line: int) -> None:
         if isinstance(value, dict) or not self.mappings_only:
             self.roots.append((value, line))
-        elif not _is_empty(event):
+        elif not is_empty(event):
             kind = "a list" if isinstance(value, list) else "a single value"
             self._add(
                 "yaml-shape",
@@ -429,85 +427,7 @@ class _Reader:
 
     def _check_gaps(self, data: bytes) -> None:
         if not self.problems and syntax.may_have_bad_gaps(self.text):
-            syntax.check_gaps(self.text, _scalar_ranges(data))
+            syntax.check_gaps(self.text, scalar_ranges(data))
 
     def _spot(self, event: Any) -> Spot:
-        return _spot_of(self.text, event.start_mark, event.end_mark)
-
-
-def _events(data: bytes) -> Callable[[], Any]:
-    """Return what gives the next event of libyaml's parser each time it is called, and None at the end."""
-    parse: Callable[[], Any] = CParser(data).get_event
-    return parse
-
-
-def _is_empty(event: Any) -> bool:
-    return event.__class__ is ScalarEvent and not event.value and not event.style
-
-
-def _scalar_ranges(data: bytes) -> Iterator[tuple[int, int]]:
-    for event in iter(_events(data), None):
-        kind = event.__class__
-        if kind is ScalarEvent:
-            yield event.start_mark.index, event.end_mark.index
-
-
-# -------------------------------------------------------------------------------------------------- places
-
-
-def _spot_of(text: str, start: Any, end: Any) -> Spot:
-    if end.line == start.line and end.column > start.column:
-        return Spot(start.line + 1, start.column + 1, end.column - start.column)
-    lines = split_lines(text)
-    rest = lines[start.line][start.column :].rstrip() if start.line < len(lines) else ""
-    return Spot(start.line + 1, start.column + 1, max(1, len(rest)))
-
-
-_Table = tuple[dict[str, Spot], dict[str, Spot]]
-
-
-@lru_cache(maxsize=4)
-def _spots(text: str) -> tuple[_Table, ...]:
-    """Return for each non-empty document the spots of values and of keys, by JSON pointer."""
-    tables: list[_Table] = []
-    try:
-        _fill_spots(text, tables)
-    except YAMLError:
-        # The text of a document made by hand, which was never read.
-        return tuple(tables)
-    return tuple(tables)
-
-
-def _fill_spots(text: str, tables: list[_Table]) -> None:
-    next_event = _events(text.encode("utf-8", "replace"))
-    values: dict[str, Spot] = {}
-    keys: dict[str, Spot] = {}
-    # Pointer of each open collection, its key or next index (None: a key is due), and the event that opened it.
-    stack: list[list[Any]] = []
-    for _ in range(2 * MAX_EVENTS):
-        event = next_event()
-        if event is None:
-            return
-        kind = event.__class__
-        if kind is DocumentStartEvent:
-            values, keys = {}, {}
-        elif kind is ScalarEvent and stack and stack[-1][1] is None:
-            top = stack[-1]
-            top[1] = event.value.replace("~", "~0").replace("/", "~1")
-            keys.setdefault(f"{top[0]}/{top[1]}", _spot_of(text, event.start_mark, event.end_mark))
-        elif kind is MappingStartEvent or kind is SequenceStartEvent:
-            pointer = f"{stack[-1][0]}/{stack[-1][1]}" if stack else ""
-            stack.append([pointer, None if kind is MappingStartEvent else 0, event])
-        elif kind is ScalarEvent or kind is MappingEndEvent or kind is SequenceEndEvent:
-            start = event.start_mark
-            if kind is not ScalarEvent:
-                pointer, _, opened = stack.pop()
-                start = opened.start_mark
-                end = event.end_mark if opened.flow_style else start
-            else:
-                pointer, end = f"{stack[-1][0]}/{stack[-1][1]}" if stack else "", event.end_mark
-            values.setdefault(pointer, _spot_of(text, start, end))
-            if stack:
-                stack[-1][1] = stack[-1][1] + 1 if isinstance(stack[-1][1], int) else None
-            elif not _is_empty(event):
-                tables.append((values, keys))
+        return spot_of(self.text, event.start_mark, event.end_mark)

@@ -2,7 +2,7 @@
 
 libyaml reads YAML 1.1. It refuses some documents that YAML 1.2 allows and takes a few that no version allows. What it
 refuses gets a named reason here (`yaml-tab`, `yaml-colon`, `yaml-document`, `yaml-directive`, `yaml-question`): a
-smaller language than YAML 1.2, and a documented one (`docs/yaml.md`). What it takes wrongly is refused by the guards below; the test
+smaller language than YAML 1.2, told in `docs/yaml.md`. What it takes wrongly is refused by the guards below; the test
 over the YAML test suite shows that nothing is left.
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -628,9 +629,22 @@ def test_what_the_file_does_not_say_has_no_place() -> None:
 
     assert document.place("/nothing") is None
     assert document.place("/rules/2") is None
+    assert document.place("/rules/01") is None
     assert document.place("/name/x", key=True) is None
     assert replace(document, index=7).place("/name") is None
     assert replace(document, text="[").place("/name") is None
+
+
+def test_places_cost_no_more_than_the_file_however_long_its_keys_are() -> None:
+    (document,) = read(f"? {'k' * 500_000}\n: [" + "x," * 100_000 + "]\n")
+    tracemalloc.start()
+
+    spot = document.spot(f"/{'k' * 500_000}/99999")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert spot == (2, 4 + 2 * 99_999, 1)
+    assert peak < 100 * MAX_BYTES
 
 
 def test_a_problem_carries_what_is_needed_to_print_it() -> None:
