@@ -68,6 +68,11 @@ def _plain(value: Json) -> Json:
     return value
 
 
+def ascii_lower(text: str) -> str:
+    """Fold ASCII letters only: nothing else in a policy ignores case (semantics.md B.2)."""
+    return text.translate(_LOWER)
+
+
 # -------------------------------------------------------------------------------------------------- schemas
 
 
@@ -153,7 +158,7 @@ def canonical(value: Json, schema: Schema) -> Json:
     if isinstance(value, list):
         return _canonical_list(value, schema)
     if isinstance(value, str) and schema.get("x-case") == "insensitive":
-        return value.translate(_LOWER)
+        return ascii_lower(value)
     return value
 
 
@@ -186,7 +191,7 @@ def _entry_of(schema: Schema) -> Any:
             return item
         if addresses:
             return _address_text(item)
-        return item.translate(_LOWER) if fold else item
+        return ascii_lower(item) if fold else item
 
     return entry
 
