@@ -75,7 +75,7 @@ def _config_from(document: Document) -> Config:
 
 def _target_from(name: str, value: Json, document: Document) -> TargetSettings:
     fields = dict(value) if isinstance(value, dict) else {}
-    ignore = fields.pop("ignore", None) or []
+    ignore = fields.pop("ignore", None)
     fields.pop("overlays", None)
     folder = fields.get("policies")
     pointer = f"/targets/{name}/policies"
@@ -96,7 +96,9 @@ def _target_from(name: str, value: Json, document: Document) -> TargetSettings:
     return TargetSettings(
         name=name,
         overlays=overlays,
-        ignore=tuple(_ignore_from(entry) for entry in ignore if isinstance(entry, dict)) if ignore else (),
+        ignore=tuple(_ignore_from(entry) for entry in ignore if isinstance(entry, dict))
+        if isinstance(ignore, list)
+        else (),
         **{key: entry for key, entry in fields.items() if entry is not None},  # type: ignore[arg-type]
     )
 
@@ -228,7 +230,7 @@ def read_token(target: str, environ: Mapping[str, str], user: UserConfig) -> Sec
     raise ConfigError(
         f"no token for target {target}",
         where="environment",
-        fix=f"set {token_variable(target)} or RECONCILER_TOKEN (or the same with _FILE), or token_command in {user.path}",
+        fix=f"set {token_variable(target)} or RECONCILER_TOKEN (or with _FILE), or token_command in {user.path}",
         code="missing-token",
     )
 
@@ -301,7 +303,7 @@ def find_root(start: Path) -> Path:
     """Return the folder with `reconciler.yaml`: *start* or the nearest above it, not beyond a git work tree's top."""
     folder = start.resolve()
     if not folder.is_dir():
-        raise ConfigError("there is no such folder", where=str(start), fix="give -C the folder of a policies repository")
+        raise ConfigError("there is no such folder", where=str(start), fix="name a policies repository with -C")
     for candidate in (folder, *folder.parents):
         if (candidate / FILE_NAME).exists():
             return candidate

@@ -2,8 +2,8 @@
 
 Knows an API only through `providers/base.py`. Each round reads first and decides from what it read, so a lost reply, a
 person in between or a crash before are all the same case: look, then do what is still missing. A request is never
-repeated on an exception; it is sent again only after a fresh read showed that it did not take effect, and after doubt not
-before the quiescence time has passed (reliability.md 3.1 to 3.5).
+repeated on an exception; it is sent again only after a fresh read showed that it did not take effect, and after doubt
+not before the quiescence time has passed (reliability.md 3.1 to 3.5).
 """
 
 from __future__ import annotations
@@ -345,9 +345,7 @@ def _is_put_off(work: _Work, run: _Run) -> bool:
         if now < work.sent_at + run.settings.quiescence:
             work.quiet_until = work.sent_at + run.settings.quiescence
             return True
-    if fate is Fate.AMBIGUOUS and work.quiet_until is not None and now < work.quiet_until:
-        return True
-    return False
+    return fate is Fate.AMBIGUOUS and work.quiet_until is not None and now < work.quiet_until
 
 
 def _same_step_is_missing(work: _Work) -> bool:
@@ -463,15 +461,16 @@ def _send_all(sends: Sequence[tuple[_Work, Mutation]], run: _Run) -> None:
         run.stop(error.what, error.exit)
         return
     if len(sends) == 1:
-        _send(*sends[0], run)
+        _send(sends[0], run)
         return
     with ThreadPoolExecutor(max_workers=min(run.settings.concurrency, len(sends))) as pool:
-        list(pool.map(lambda send: _send(*send, run), sends))
+        list(pool.map(lambda send: _send(send, run), sends))
 
 
-def _send(work: _Work, mutation: Mutation, run: _Run) -> None:
+def _send(send: tuple[_Work, Mutation], run: _Run) -> None:
     if not run.may_send():
         return
+    work, mutation = send
     clock = run.ports.clock
     receipt = run.ports.provider.send(mutation)
     now = clock.monotonic()

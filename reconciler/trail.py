@@ -31,9 +31,7 @@ NO_TRAIL = Annotation(Strength.LEDGER_ONLY, verified=False, audit_id=None)
 def new_entries(trail: Trail, known: Collection[str], policy_id: str) -> tuple[TrailEntry, ...]:
     """Return the successful entries about *policy_id* that are not among the *known* ids, newest first."""
     return tuple(
-        entry
-        for entry in trail.entries
-        if entry.policy_id == policy_id and entry.success and entry.id not in known
+        entry for entry in trail.entries if entry.policy_id == policy_id and entry.success and entry.id not in known
     )
 
 
@@ -66,7 +64,7 @@ def prove(
     fetch: Callable[[], Trail],
     clock: Clock,
 ) -> dict[str, Annotation]:
-    """Read the trail until each change of *wanted* (key → policy id, commit, on-object) has its entry, or time is up."""
+    """Read the trail until each of *wanted* (key → policy id, commit, on-object) has its entry, or time is up."""
     if not wanted:
         return {}
     found: dict[str, Annotation] = {}
@@ -146,9 +144,8 @@ def join_log(
 ) -> tuple[LogEntry, ...]:
     """Join *trail* with the ledger's *history*, newest first: entry → commit and commit → entry.
 
-    An entry that carries a commit this repository knows belongs to it; else the ledger may have tied its id to one; else
-    it was made outside git. A ledger record whose audit entry is not in the trail any more (or never was) is listed too,
-    without an audit id. *names* maps live ids to keys; *is_known* returns which commits the repository has.
+    An entry that carries a commit this repository knows belongs to it; else the ledger may have tied its id to one;
+    else it was made outside git. *names* maps live ids to keys; *is_known* returns which commits the repository has.
     """
     by_audit_id: dict[str, Applied] = {}
     keys = dict(names)

@@ -15,6 +15,7 @@ from pathlib import Path
 import rich_click as click
 from click import Command as PlainCommand
 from click import Context
+from click.exceptions import Abort, Exit
 
 from reconciler import __version__
 from reconciler.errors import ExitCode, ReconcilerError
@@ -68,7 +69,7 @@ class _Group(click.RichGroup):
         if cmd_name not in _WHERE:
             return None
         if ctx.resilient_parsing or _asks_for_help(ctx):
-            return click.RichCommand(cmd_name, help=_WHERE[cmd_name][1])
+            return click.RichCommand(name=cmd_name, help=_WHERE[cmd_name][1])
         module = importlib.import_module(f"reconciler.cli.{_WHERE[cmd_name][0]}")
         command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         assert isinstance(command, PlainCommand)  # noqa: S101 - the table above names commands
@@ -126,9 +127,9 @@ def run(arguments: Sequence[str]) -> int:
         with program.make_context("reconciler", list(arguments), obj=state) as ctx:
             result = program.invoke(ctx)
         return int(result) if isinstance(result, int) else int(ExitCode.DONE)
-    except click.exceptions.Exit as stop:
+    except Exit as stop:
         return int(stop.exit_code)
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return int(ExitCode.INTERRUPTED)
     except click.ClickException as error:

@@ -8,10 +8,17 @@ from pathlib import Path
 import rich_click as click
 from click import Context
 
+from reconciler.cli.interrupt import stop_on_signals
 from reconciler.cli.options import format_options, only_option, session_of, targets_option, wants_json
 from reconciler.cli.output import emit, emit_json, note, use_color
-from reconciler.core.model import Plan
-from reconciler.errors import UsageError, worst
+from reconciler.cli.review import read_plans
+from reconciler.core.model import Outcome, Plan
+from reconciler.errors import ExitCode, ReconcilerError, UsageError, worst
+from reconciler.reports.plan_text import render_plan
+from reconciler.reports.run_json import run_to_json, runs_to_json
+from reconciler.reports.run_text import render_run
+from reconciler.workflows.applying import Run, apply, remove_lock
+from reconciler.workflows.session import Session, read_config
 
 
 @click.command("apply", short_help="Carry out a plan and sign each change with its commit.")
@@ -39,11 +46,6 @@ def apply_command(
     reconciler apply --target neosc
     reconciler apply plan.json --yes
     """
-    from reconciler.cli.interrupt import stop_on_signals
-    from reconciler.reports.plan_text import render_plan
-    from reconciler.reports.run_json import run_to_json, runs_to_json
-    from reconciler.reports.run_text import render_run
-    from reconciler.workflows import apply
 
     session = session_of(ctx)
     saved = _saved_plans(plan, targets, only)
@@ -57,30 +59,96 @@ def apply_command(
             raise UsageError(
                 "nobody is there to ask",
                 where="apply",
-                fix="add --yes when no terminal is attached",
+                fix="add --yes where no terminal is attached",
                 code="no-terminal",
             )
         print(render_plan(shown, color=use_color(sys.stderr)), file=sys.stderr)
         print(f"Type the target name ({shown.target.name}) to go on: ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip() == shown.target.name
 
-    runs = []
+    runs: list[Run] = []
+    failed: list[ReconcilerError] = []
     with stop_on_signals() as stop:
         for position, name in enumerate(names):
-            runs.append(
-                apply(
-                    session,
-                    name,
-                    saved=saved[position] if saved else None,
-                    only=only,
-                    confirm=confirm,
-                    lock_timeout=lock_timeout,
-                    stop=stop,
-                    progress=lambda line: None if as_json else note(line),
+            try:
+                runs.append(
+                    apply(
+                        session,
+                        name,
+                        saved=saved[position] if saved else None,
+                        only=only,
+                        confirm=confirm,
+                        lock_timeout=lock_timeout,
+                        stop=stop,
+                        progress=_silent if as_json else _tell,
+                    )
                 )
-            )
+            except ReconcilerError as error:
+                if len(names) == 1:
+                    raise
+                failed.append(error)
+                note(f"error: {name}: {error}")
     if as_json:
-        emit_json(run_to_json(runs[0].report) if len(runs) == 1 else runs_to_json([run.report for run in runs]))
+        emit_json(run_to_json(runs[0]) if len(runs) == 1 and not failed else runs_to_json(runs, failed))
+    elif runs:
+        emit("\n".join(render_run(run, color=use_color(sys.stdout)) for run in runs))
+    return worst([*(run.exit for run in runs), *(error.exit for error in failed)])
+
+
+def _silent(outcome: Outcome, number: int, total: int) -> None:
+    return None
+
+
+def _tell(outcome: Outcome, number: int, total: int) -> None:
+    """One line of progress for people, on stderr."""
+    from reconciler.core.safe import safe
+
+    note(f"{number}/{total} {outcome.status} {outcome.action} {safe(outcome.key)}")
+
+
+def _saved_plans(path: Path | None, targets: tuple[str, ...], only: tuple[str, ...]) -> list[Plan]:
+    """Return the plans of a saved file, those of *targets* when some are named."""
+    if path is None:
+        return []
+    if only:
+        raise UsageError("a saved plan is applied whole", where="--only", fix="plan again with --only", code="usage")
+    plans = read_plans(path)
+    chosen = [plan for plan in plans if not targets or plan.target.name in targets]
+    if not chosen:
+        raise UsageError(
+            "the plan file has no plan for this target", where="--target", fix="plan that target", code="usage"
+        )
+    return chosen
+
+
+def _target_names(session: Session, targets: tuple[str, ...]) -> list[str]:
+    """Return the targets to apply to: those named, or the only one there is."""
+    if targets:
+        return list(dict.fromkeys(targets))
+    names = list(read_config(session).targets)
+    if len(names) > 1:
+        raise UsageError(
+            f"there are {len(names)} targets: {', '.join(names)}", where="apply", fix="name one with -t", code="usage"
+        )
+    return names
+
+
+@click.command("unlock", short_help="Remove the lock a dead run left behind.")
+@targets_option
+@click.option("--nonce", required=True, metavar="NONCE", help="The nonce that the refused run printed.")
+@format_options("text", "json")
+@click.pass_context
+def unlock_command(ctx: Context, targets: tuple[str, ...], nonce: str, format: str) -> int:
+    """Remove the lock with this nonce; any other lock stays.
+
+    \b
+    reconciler unlock --target neosc --nonce 4f1c…
+    """
+    session = session_of(ctx)
+    [name] = _target_names(session, targets)[:1]
+    holder = remove_lock(session, name, nonce)
+    if wants_json(ctx):
+        emit_json({"format": "reconciler.unlock/1", "target": name, "holder": holder})
     else:
-        emit("\n".join(render_run(run.report, color=use_color(sys.stdout)) for run in runs))
-    return worst([run.exit for run in runs])
+        emit(f"Unlocked {name}; the lock was held by {holder}.")
+    return ExitCode.DONE

@@ -12,7 +12,7 @@ from click import Context
 from reconciler.cli.app import State
 from reconciler.cli.output import note
 from reconciler.clock import SystemClock, SystemRandom
-from reconciler.workflows import Session, open_session
+from reconciler.workflows.session import Session, open_session
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -36,7 +36,7 @@ def note(text: str) -> None:
 
 
 def use_color(stream: IO[str], environ: Mapping[str, str] | None = None) -> bool:
-    """Whether *stream* gets colour: `NO_COLOR` forbids it, `FORCE_COLOR` or `CLICOLOR_FORCE` ask for it, else a terminal.
+    """Whether *stream* gets colour: `NO_COLOR` forbids it, `FORCE_COLOR`, `CLICOLOR_FORCE` demand it, else a tty.
 
     An empty variable counts as not set (no-color.org).
     """

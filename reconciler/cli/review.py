@@ -29,7 +29,7 @@ def validate_command(ctx: Context, targets: tuple[str, ...], format: str) -> int
     import sys
 
     from reconciler.reports.problems import problems_to_json, render_problems
-    from reconciler.workflows import validate
+    from reconciler.workflows.session import validate
 
     found = validate(session_of(ctx), targets)
     if wants_json(ctx):
@@ -74,7 +74,7 @@ def plan_command(
 
     from reconciler.reports.plan_json import plan_to_json, plans_to_json
     from reconciler.reports.plan_text import render_plan
-    from reconciler.workflows import plan_targets
+    from reconciler.workflows.planning import plan_targets
 
     planned = plan_targets(session_of(ctx), targets, commit=commit, only=only)
     plans = [each.plan for each in planned.made]

@@ -24,7 +24,7 @@ def status_command(ctx: Context, targets: tuple[str, ...], format: str) -> int:
     reconciler status --target neosc --json
     """
     from reconciler.reports.trail_text import render_status, status_to_json
-    from reconciler.workflows import read_states
+    from reconciler.workflows.watching import read_states
 
     planned, states = read_states(session_of(ctx), targets)
     if wants_json(ctx):
@@ -48,7 +48,7 @@ def drift_command(ctx: Context, targets: tuple[str, ...], format: str) -> int:
     reconciler drift --target neosc --json
     """
     from reconciler.reports.trail_text import drift_to_json, render_drift
-    from reconciler.workflows import find_drift
+    from reconciler.workflows.watching import find_drift
 
     planned, changes = find_drift(session_of(ctx), targets)
     if wants_json(ctx):
@@ -73,7 +73,7 @@ def log_command(ctx: Context, targets: tuple[str, ...], format: str) -> int:
     reconciler log --target neosc --json
     """
     from reconciler.reports.trail_text import log_to_json, render_log
-    from reconciler.workflows import read_log
+    from reconciler.workflows.watching import read_log
 
     entries = read_log(session_of(ctx), targets)
     if wants_json(ctx):

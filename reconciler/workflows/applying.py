@@ -10,22 +10,22 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from reconciler import __version__
-from reconciler.config import choose_targets, holder_name
+from reconciler.config import FILE_NAME, OVERRIDES_NAME, choose_targets, holder_name
 from reconciler.core.annotation import make_headers
 from reconciler.core.diff import diff_policy, merge_for_put
-from reconciler.core.model import Action, Annotation, Applied, Body, Change, LivePolicy, Outcome, Plan, Status, Trail
-from reconciler.core.plan import ledger_after, order_rank
+from reconciler.core.model import Annotation, Body, Change, LivePolicy, Outcome, Plan, Status, Trail
+from reconciler.core.plan import digest_of, ledger_after, must_record, order_rank
+from reconciler.core.planform import change_to_json
 from reconciler.core.ports import RefUpdate
 from reconciler.errors import ExitCode, LiveError, ReconcilerError, StaleError
 from reconciler.executor import Ports, Result, execute
 from reconciler.journal import Journal
-from reconciler.ledger import LedgerState, RunInfo, ledger_ref, write_ledger
-from reconciler.ledger import push as push_ledger
-from reconciler.lock import Lock, acquire, least_ttl
-from reconciler.sources.git import open_repository
+from reconciler.ledger import RunInfo, ledger_ref, write_ledger
+from reconciler.lock import Lock, acquire, least_ttl, unlock
+from reconciler.sources.git import Repository, open_repository
 from reconciler.trail import count_own, prove
-from reconciler.workflows.planning import Planned, dirty_paths, plan_target, sync_ledger
-from reconciler.workflows.session import Session, read_revision, read_work_tree
+from reconciler.workflows.planning import Planned, plan_target, sync_ledger
+from reconciler.workflows.session import Session, read_config, read_revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ def apply(
 ) -> Run:
     """Make target *name* match the commit at HEAD and record what was done.
 
-    With *saved* exactly that plan is carried out, or `StaleError` is raised. *confirm* is asked once, and only when there
-    is something to do. Raises before anything was sent; after that every end is a `Run`.
+    With *saved* exactly that plan is carried out, or `StaleError` is raised. *confirm* is asked once, and only when
+    there is something to do. Raises before anything was sent; after that every end is a `Run`.
     """
     planned = _plan_at_head(session, name, only, saved)
     if _stops_everything(planned.plan):
@@ -106,20 +106,74 @@ def _plan_at_head(session: Session, name: str, only: Sequence[str], saved: Plan 
     head = repository.head()
     files = read_revision(session, repository, head, (name,))
     target = choose_targets(files.config, (name,))[0]
-    dirty = bool(dirty_paths(repository, head, read_work_tree(session, (name,))))
-    wanted = tuple(change.key for change in saved.changes) if saved is not None else tuple(only)
     if saved is not None:
-        _require_same_tree(session, repository, saved, head, (target.policies,))
-    planned = plan_target(
-        session, repository, files, target, head, only=wanted if saved is None else (), applying=True, dirty=dirty
-    )
+        _require_same_tree(repository, saved, head, (FILE_NAME, OVERRIDES_NAME, target.policies))
+    planned = plan_target(session, repository, files, target, head, only=only, applying=True)
     return planned if saved is None else _restrict(planned, saved)
 
 
-def _require_same_tree(
-    session: Session, planned_head: str, planned: Planned, saved: Plan
-) -> None:
-    """Raise `StaleError` unless the policy paths, config and overrides are the same at both commits."""
+def _require_same_tree(repository: Repository, saved: Plan, head: str, paths: Sequence[str]) -> None:
+    """Raise `StaleError` unless *paths* are the same at the plan's commit and at *head*."""
+    if saved.git.head == head:
+        return
+    if not repository.has_commit(saved.git.head):
+        raise _stale(saved, f"it was made at {saved.git.head[:7]}, which is not in this clone")
+    before, after = repository.tree_ids(saved.git.head, paths), repository.tree_ids(head, paths)
+    moved = sorted(path for path in paths if before[path] != after[path])
+    if moved:
+        raise _stale(saved, f"{', '.join(moved)} changed since {saved.git.head[:7]}")
+
+
+def _restrict(planned: Planned, saved: Plan) -> Planned:
+    """Return *planned* with exactly the changes of *saved*; raise `StaleError` when git or live asks for others now.
+
+    Whatever else moved since stays for the next plan.
+    """
+    if saved.target != replace(planned.plan.target, mode=saved.target.mode):
+        raise _stale(saved, "it was made for another target, provider or url")
+    now = {change.key: change for change in planned.plan.changes}
+    for change in saved.changes:
+        found = now.get(change.key)
+        if found is None or not _asks_the_same(change, found):
+            raise _stale(saved, f"{change.key} is no longer as it was planned")
+    kept = tuple(now[change.key] for change in saved.changes)
+    if digest_of(kept) != saved.live.digest:
+        raise _stale(saved, "a live policy is no longer as it was planned")
+    dropped = {guard for change in planned.plan.changes for guard in change.guards} - {
+        guard for change in kept for guard in change.guards
+    }
+    blocked = tuple(guard for guard in planned.plan.blocked if guard not in dropped)
+    plan = replace(planned.plan, changes=kept, fingerprint=saved.fingerprint, blocked=blocked)
+    return replace(planned, plan=plan)
+
+
+def _asks_the_same(saved: Change, found: Change) -> bool:
+    """Whether two changes do the same to the same policy; who asked, and for which guards, may have moved."""
+    moving = {"commit", "drift", "guards", "source"}
+    before, now = change_to_json(saved), change_to_json(found)
+    return all(before[name] == now[name] for name in before.keys() - moving)
+
+
+def _stale(saved: Plan, why: str) -> StaleError:
+    return StaleError(
+        f"the plan no longer fits: {why}", where=f"plan {saved.fingerprint[7:19]}", fix="plan again and review it"
+    )
+
+
+def _again_if_recorded(session: Session, planned: Planned, only: Sequence[str], saved: Plan | None) -> Planned:
+    """Plan again when another run recorded something before we had the lock; what was agreed to must still be asked."""
+    synced = sync_ledger(session, planned.repository, planned.remote, planned.settings.name, applying=True)
+    if synced.tip == planned.sync.tip:
+        return planned
+    again = _plan_at_head(session, planned.settings.name, only, saved)
+    if again.plan.changes != planned.plan.changes:
+        raise _stale(planned.plan, "another run changed the target meanwhile")
+    return again
+
+
+def _must_record(planned: Planned) -> bool:
+    """Whether the ledger lacks something although no change is left to send."""
+    return must_record(planned.inputs) or planned.sync.unpushed
 
 
 # ---------------------------------------------------------------------------------------------- execution
@@ -203,7 +257,7 @@ def _difference(planned: Planned, change: Change, live: LivePolicy) -> object:
 
 
 def exit_of(results: Sequence[Result], *, interrupted: bool) -> ExitCode:
-    """Return the code a run ends with (design.md 4): 4 once something was sent and the run is incomplete or in doubt."""
+    """Return the code a run ends with (design.md 4): 4 once something took effect and the run is incomplete."""
     statuses = {result.outcome.status for result in results}
     if interrupted:
         return ExitCode.INTERRUPTED
@@ -327,3 +381,11 @@ def _skip_all(planned: Planned) -> tuple[Outcome, ...]:
 def _stops_everything(plan: Plan) -> bool:
     """Whether a guard stops the whole apply; an incomplete read alone only holds creates and deletes."""
     return any(guard != "incomplete-read" for guard in plan.blocked)
+
+
+def remove_lock(session: Session, name: str, nonce: str) -> str:
+    """Remove the lock of target *name* that has *nonce*, and return who held it."""
+    repository = open_repository(session.root)
+    config = read_config(session)
+    target = choose_targets(config, (name,))[0]
+    return unlock(repository, repository.remote_name(config.remote), target.name, nonce).name

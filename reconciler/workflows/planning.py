@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from reconciler import __version__
 from reconciler import config as settings_module
-from reconciler.config import FILE_NAME, choose_targets
+from reconciler.config import FILE_NAME, OVERRIDES_NAME, choose_targets
 from reconciler.core.documents import read_documents
 from reconciler.core.model import (
     Applied,
@@ -16,7 +16,6 @@ from reconciler.core.model import (
     Confidence,
     Drift,
     GitInfo,
-    Listing,
     LivePolicy,
     Plan,
     TargetInfo,
@@ -30,6 +29,7 @@ from reconciler.ledger import LedgerState, Sync, owned, push, read_ledger, sync
 from reconciler.providers.base import Provider
 from reconciler.providers.http import Transport
 from reconciler.providers.registry import capabilities_of, make_provider
+from reconciler.sources.directory import dirty_paths, read_directory
 from reconciler.sources.git import Repository, open_repository
 from reconciler.trail import explain_drift
 from reconciler.workflows.session import (
@@ -46,7 +46,7 @@ from reconciler.workflows.session import (
 
 @dataclass(slots=True)
 class TrailReader:
-    """Reads a target's audit trail once, when somebody asks; a trail that cannot be read is an empty one and a notice."""
+    """Reads a target's audit trail once, when somebody asks. One that cannot be read is an empty one and a notice."""
 
     provider: Provider
     notice: Callable[[str], None]
@@ -119,7 +119,6 @@ def plan_target(
     *,
     only: Sequence[str] = (),
     applying: bool = False,
-    dirty: bool | None = None,
 ) -> Planned:
     """Plan one target at *head*. With *applying* an unreachable git remote is an error, else a warning."""
     desired = load_desired(session, target, files)
@@ -134,9 +133,10 @@ def plan_target(
         repository.unshallow(remote)
     entries = owned_entries(session, repository, target, head, ledger)
     listing = provider.fetch_listing()
-    changed = dirty_paths(repository, head, files) if files.revision is None else frozenset()
+    changed = dirty_files(session, repository, head, target) if applying or files.revision is None else frozenset()
+    uncommitted = changed if files.revision is None else frozenset()
     paths = {*files.paths(target), *(entry.path for entry in entries.values())}
-    commits = {path: info for path, info in commits_of(repository, head, paths).items() if path not in changed}
+    commits = {path: info for path, info in commits_of(repository, head, paths).items() if path not in uncommitted}
     trail = TrailReader(provider, session.notice)
     inputs = PlanInput(
         tool=__version__,
@@ -146,7 +146,7 @@ def plan_target(
         git=GitInfo(
             head,
             ledger.applied_commit,
-            dirty=bool(changed) if dirty is None else dirty,
+            dirty=bool(changed),
             shallow=repository.is_shallow(),
         ),
         policies=desired.policies,
@@ -159,12 +159,15 @@ def plan_target(
         drift_of=lambda applied, live, content: drift_of(applied, live, content, entries, trail),
         only=frozenset(only),
         mode=desired.mode,
+        applied_settings=ledger.settings,
         facts=Facts(
             descends=ledger.applied_commit is None or repository.is_ancestor(ledger.applied_commit, head),
             applying=applying,
         ),
     )
-    return Planned(make_plan(inputs), inputs, target, desired, files, repository, provider, remote, synced, ledger, trail)
+    return Planned(
+        make_plan(inputs), inputs, target, desired, files, repository, provider, remote, synced, ledger, trail
+    )
 
 
 def connect(session: Session, target: TargetSettings) -> Provider:
@@ -183,9 +186,7 @@ def connect(session: Session, target: TargetSettings) -> Provider:
     return make_provider(target, transport)
 
 
-def sync_ledger(
-    session: Session, repository: Repository, remote: str | None, target: str, *, applying: bool
-) -> Sync:
+def sync_ledger(session: Session, repository: Repository, remote: str | None, target: str, *, applying: bool) -> Sync:
     """Bring the ledger of *target* up to date with the remote.
 
     A plan says which ledger it used when the remote does not answer; an apply cannot go on, and takes runs that an
@@ -230,16 +231,19 @@ def commits_of(repository: Repository, head: str, paths: set[str]) -> Mapping[st
     return found
 
 
-def dirty_paths(repository: Repository, head: str, files: Files) -> frozenset[str]:
-    """Return the policy files, settings and overrides that differ between *files* and the commit *head*."""
-    committed = {file.path: file.blob for file in repository.list_files(head, sorted(files.folders))}
-    committed = {path: blob for path, blob in committed.items() if path.endswith((".yaml", ".yml"))}
-    for name in (FILE_NAME, settings_module.OVERRIDES_NAME):
-        blob = repository.tree_ids(head, [name]).get(name)
-        if blob is not None:
-            committed[name] = blob
-    here = {path: repository.blob_id(data) for path, data in files.raw.items()}
-    return frozenset(path for path in committed.keys() | here.keys() if committed.get(path) != here.get(path))
+def dirty_files(session: Session, repository: Repository, head: str, target: TargetSettings) -> frozenset[str]:
+    """Return the target's policy files, reconciler.yaml and overrides.yaml where the disk differs from *head*."""
+    tops = (FILE_NAME, OVERRIDES_NAME)
+    committed = repository.tree_ids(head, tops)
+    found = set(dirty_paths(repository, head, target.policies, read_directory(session.root, target.policies)))
+    for name in tops:
+        try:
+            here = repository.blob_id((session.root / name).read_bytes())
+        except OSError:
+            here = None
+        if here != committed[name]:
+            found.add(name)
+    return frozenset(found)
 
 
 def schema_of(session: Session, target: TargetSettings, body: Body) -> Mapping[str, object]:
@@ -293,10 +297,3 @@ def drift_of(
     own = {entry.audit_id for entry in entries.values() if entry.audit_id is not None}
     enabled = live.enabled if live is not None and live.enabled != applied.enabled else None
     return explain_drift(read, applied, enabled=enabled, content_differs=content_differs, own_ids=own)
-
-
-def is_same_listing(before: Listing, after: Listing) -> bool:
-    """Whether two reads show the same policies."""
-    return {live.id: (live.body, live.enabled) for live in before.policies} == {
-        live.id: (live.body, live.enabled) for live in after.policies
-    }

@@ -13,10 +13,10 @@ from reconciler import config as settings_module
 from reconciler.config import FILE_NAME, OVERRIDES_NAME, Config, find_root, parse_config
 from reconciler.core.documents import Document, make_problem, read_documents
 from reconciler.core.guard import Overrides, parse_overrides
-from reconciler.core.model import Body, Json, Policy, Problem, Source, TargetSettings
+from reconciler.core.model import Policy, Problem, Source, TargetSettings
 from reconciler.core.ports import Clock, Random
 from reconciler.core.problems import FilesError, has_errors
-from reconciler.core.schema import Schemas, find_key_conflicts, load_schemas, policy_key
+from reconciler.core.schema import Schemas, find_key_conflicts, load_schemas, merge_patch, policy_key
 from reconciler.errors import ConfigError
 from reconciler.sources.directory import Reading, read_commit, read_directory
 from reconciler.sources.git import Repository
@@ -136,6 +136,12 @@ def _read_overrides(schemas: Schemas, data: bytes) -> tuple[Overrides, list[Prob
     return Overrides(), problems
 
 
+def read_config(session: Session) -> Config:
+    """Return the settings of the working tree."""
+    path = session.root / FILE_NAME
+    return parse_config(path.read_bytes(), FILE_NAME, session.schemas)
+
+
 # ------------------------------------------------------------------------------------------------ desired
 
 
@@ -214,7 +220,8 @@ def _overlay(
                     code="unknown-policy",
                 )
             document = by_key[key]
-            by_key[key] = replace(document, value=merge_patch(document.value, patch))
+            merged = merge_patch(dict(document.value), dict(patch))
+            by_key[key] = replace(document, value=merged if isinstance(merged, dict) else {})
             changed.add(key)
     problems: list[Problem] = []
     for key in sorted(changed):
@@ -222,24 +229,6 @@ def _overlay(
         if policy_key(target.provider, by_key[key].value) != key:
             problems.append(make_problem(by_key[key], "overlay-key", "an overlay may not change a policy's key", ""))
     return list(by_key.values()), problems
-
-
-def merge_patch(value: Body, patch: Body) -> dict[str, Json]:
-    """Return *value* changed by *patch* as RFC 7396 says: null removes, objects merge, anything else replaces.
-
-    >>> merge_patch({"a": {"b": 1, "c": 2}}, {"a": {"b": None}, "d": 3})
-    {'a': {'c': 2}, 'd': 3}
-    """
-    merged = dict(value)
-    for key, change in patch.items():
-        before = merged.get(key)
-        if change is None:
-            merged.pop(key, None)
-        elif isinstance(change, dict):
-            merged[key] = merge_patch(before if isinstance(before, dict) else {}, change)
-        else:
-            merged[key] = change
-    return merged
 
 
 # ----------------------------------------------------------------------------------------------- validate
