@@ -76,7 +76,8 @@ def policy_origin(desired: Body | Missing, live: Body | Missing, applied: Body |
     if live is MISSING:
         return Origin.DRIFT
     if desired is MISSING:
-        return _origin_of(_leaves(applied, live, applied, schema, ""))
+        moved = _origin_of(_leaves(applied, live, applied, schema, "")) is not Origin.GIT
+        return Origin.BOTH if moved else Origin.GIT
     return _origin_of(_leaves(desired, live, applied, schema, ""))
 
 
@@ -266,8 +267,10 @@ def _merge(desired: _Object, live: _Object, applied: _Object, schema: Schema) ->
         if want is MISSING and not _is_ours(key, desired, applied, schema):
             if key in live:
                 merged[key] = live[key]
-        elif isinstance(want, dict) and isinstance(have, dict) and entry_schema(named) is None:
-            merged[key] = _merge(want, have, _object(_side(applied, key)), named)
+        elif isinstance(want, dict) and entry_schema(named) is None:
+            merged[key] = _merge(want, _object(have), _object(_side(applied, key)), named)
+        elif isinstance(want, dict):
+            merged[key] = {entry: value for entry, value in want.items() if value is not None}
         elif want is not MISSING:
             merged[key] = want
         elif isinstance(have, dict) and _descends(want, have, named):
