@@ -38,10 +38,11 @@ MODE_KEY = "enforcement_mode"
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What only git or the command line can tell: HEAD follows last-applied; an apply asks, not a plan."""
+    """What only git or the command line can tell: HEAD follows last-applied; an apply asks, not a plan; live is a file."""
 
     descends: bool = True
     applying: bool = False
+    snapshot: bool = False
 
 
 @dataclass(frozen=True, slots=True)

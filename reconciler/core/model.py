@@ -394,9 +394,12 @@ class GitInfo:
 
 @dataclass(frozen=True, slots=True)
 class LiveInfo:
+    """The read a plan was made from. `snapshot`: it was read from a file, so nobody may carry the plan out."""
+
     read_at: str
     count: int
     digest: str
+    snapshot: bool = False
 
 
 @dataclass(frozen=True, slots=True)

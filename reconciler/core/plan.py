@@ -72,7 +72,9 @@ def make_plan(inputs: PlanInput) -> Plan:
         complete=inputs.live.complete and not inputs.only,
         target=inputs.target,
         git=inputs.git,
-        live=LiveInfo(_time_text(inputs.live.read_at), len(inputs.live.policies), digest_of(changes)),
+        live=LiveInfo(
+            _time_text(inputs.live.read_at), len(inputs.live.policies), digest_of(changes), inputs.facts.snapshot
+        ),
         changes=changes,
         held=held,
         cannot=cannot,
@@ -133,6 +135,9 @@ def _time_text(at: datetime) -> str:
 def _warnings(inputs: PlanInput, compared: list[Compared]) -> list[str]:
     """What people must hear beside the changes, in a fixed order."""
     found = []
+    if inputs.facts.snapshot:
+        read_at = _time_text(inputs.live.read_at)
+        found.append(f"against a snapshot of {read_at}: live may have moved since, and apply refuses this plan")
     if inputs.git.shallow:
         found.append("history is cut off in this clone: a commit that cannot be known is shown as HEAD")
     swallowed: Counter[Ignore] = Counter(rule for each in compared for rule in each.swallowed)
