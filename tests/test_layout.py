@@ -47,6 +47,7 @@ OPEN_TO_NEIGHBOURS = "reconciler.providers.base"
 HOMES = {
     "git": ("reconciler.sources.git",),
     "gitdb": ("reconciler.sources.git",),
+    "httpcore": ("reconciler.providers.http", "reconciler.providers.network"),  # network: the sockets below http
     "httpx": ("reconciler.providers.http",),
     "jsonschema": ("reconciler.core.schema",),
     "referencing": ("reconciler.core.schema",),
