@@ -5,6 +5,7 @@ Commands live in one module per help group and are imported when they are called
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -74,6 +75,13 @@ class _Group(click.RichGroup):
         command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         assert isinstance(command, PlainCommand)  # noqa: S101 - the table above names commands
         return command
+
+    def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, PlainCommand | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in _WHERE:
+            near = difflib.get_close_matches(args[0], _WHERE, n=1)
+            hint = f'; did you mean "{near[0]}"?' if near else "; reconciler --help lists them"
+            ctx.fail(f"there is no command {args[0]!r}{hint}")
+        return super().resolve_command(ctx, args)
 
 
 def _asks_for_help(ctx: Context) -> bool:

@@ -80,7 +80,7 @@ def apply_command(
                         confirm=confirm,
                         lock_timeout=lock_timeout,
                         stop=stop,
-                        progress=_silent if as_json else _tell,
+                        progress=_tell if sys.stderr.isatty() else _silent,
                     )
                 )
             except ReconcilerError as error:

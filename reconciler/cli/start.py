@@ -133,7 +133,7 @@ class _Story:
             clock=SystemClock(),
             random=SystemRandom(),
         )
-        print("$ curl -X PATCH …/api/policies/pol-mfa-required", flush=True)
+        print("$ curl -X PATCH .../api/policies/pol-mfa-required", flush=True)
         transport.send("PATCH", "/policies/pol-mfa-required", {}, {"User-Agent": "demo"})
 
 

@@ -6,8 +6,10 @@ Nothing is sent before every reason against it has been looked at; nothing is re
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 
 from reconciler import __version__
 from reconciler.config import FILE_NAME, OVERRIDES_NAME, choose_targets, holder_name
@@ -17,15 +19,15 @@ from reconciler.core.model import Annotation, Body, Change, LivePolicy, Outcome,
 from reconciler.core.plan import digest_of, ledger_after, must_record, order_rank
 from reconciler.core.planform import change_to_json
 from reconciler.core.ports import RefUpdate
-from reconciler.errors import ExitCode, LiveError, ReconcilerError, StaleError
-from reconciler.executor import Ports, Result, execute
+from reconciler.errors import ExitCode, LiveError, ReconcilerError, StaleError, UsageError
+from reconciler.executor import JournalPort, Ports, Result, Spread, execute, in_threads
 from reconciler.journal import Journal
 from reconciler.ledger import RunInfo, ledger_ref, write_ledger
 from reconciler.lock import Lock, acquire, least_ttl, unlock
 from reconciler.sources.git import Repository, open_repository
 from reconciler.trail import count_own, prove
 from reconciler.workflows.planning import Planned, plan_target, sync_ledger
-from reconciler.workflows.session import Session, read_config, read_revision
+from reconciler.workflows.session import CONFIG_COMMIT, Session, read_config, read_revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,14 @@ class Run:
     ledger: str | None
     exit: ExitCode
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a run needs of its own computer: a journal on disk, several requests at once. A simulation brings its own."""
+
+    open_journal: Callable[[Path], AbstractContextManager[JournalPort]] = Journal
+    spread: Callable[[int], Spread] = in_threads
 
 
 def apply(
@@ -59,7 +69,30 @@ def apply(
     With *saved* exactly that plan is carried out, or `StaleError` is raised. *confirm* is asked once, and only when
     there is something to do. Raises before anything was sent; after that every end is a `Run`.
     """
-    planned = _plan_at_head(session, name, only, saved)
+    return apply_plan(
+        session,
+        name,
+        lambda: _plan_at_head(session, name, only, saved),
+        confirm=confirm,
+        lock_timeout=lock_timeout,
+        stop=stop,
+        progress=progress,
+    )
+
+
+def apply_plan(
+    session: Session,
+    name: str,
+    plan: Callable[[], Planned],
+    *,
+    confirm: Callable[[Plan], bool],
+    lock_timeout: float = 0.0,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[Outcome, int, int], None] = lambda outcome, number, total: None,
+    machine: Machine = Machine(),
+) -> Run:
+    """Carry out what *plan* finds to do; it is asked again when another run recorded something in between."""
+    planned = plan()
     if _stops_everything(planned.plan):
         return _finish(planned, _skip_all(planned), ExitCode.BLOCKED)
     if not planned.plan.changes and not _must_record(planned):
@@ -83,11 +116,11 @@ def apply(
         random=session.random,
     )
     try:
-        planned = _again_if_recorded(session, planned, only, saved)
+        planned = _again_if_recorded(session, planned, plan)
         if _stops_everything(planned.plan):
             run = _finish(planned, _skip_all(planned), ExitCode.BLOCKED)
         else:
-            run = _carry_out(session, planned, lock, stop, progress)
+            run = _carry_out(session, planned, lock, stop, progress, machine)
     except BaseException:
         # Nothing is in doubt here: what may have been sent ends in a Run, which keeps the lock itself.
         lock.release()
@@ -102,6 +135,19 @@ def apply(
 
 def _plan_at_head(session: Session, name: str, only: Sequence[str], saved: Plan | None) -> Planned:
     """Plan *name* from the git objects of HEAD; with *saved*, restricted to it and refused unless it still fits."""
+    if session.environ.get(CONFIG_COMMIT):
+        raise UsageError(
+            f"{CONFIG_COMMIT} is set; apply takes everything from the commit it applies",
+            where="environment",
+            fix="unset it for apply; it is for plan and validate",
+        )
+    if saved is not None and saved.live.snapshot:
+        raise StaleError(
+            f"the plan was made against a snapshot of {saved.live.read_at}, so it cannot be applied",
+            where=f"plan {saved.fingerprint[7:19]}",
+            fix="plan again against the live system: reconciler plan --out FILE",
+            code="snapshot-plan",
+        )
     repository = open_repository(session.root)
     head = repository.head()
     files = read_revision(session, repository, head, (name,))
@@ -160,12 +206,12 @@ def _stale(saved: Plan, why: str) -> StaleError:
     )
 
 
-def _again_if_recorded(session: Session, planned: Planned, only: Sequence[str], saved: Plan | None) -> Planned:
+def _again_if_recorded(session: Session, planned: Planned, plan: Callable[[], Planned]) -> Planned:
     """Plan again when another run recorded something before we had the lock; what was agreed to must still be asked."""
     synced = sync_ledger(session, planned.repository, planned.remote, planned.settings.name, applying=True)
     if synced.tip == planned.sync.tip:
         return planned
-    again = _plan_at_head(session, planned.settings.name, only, saved)
+    again = plan()
     if again.plan.changes != planned.plan.changes:
         raise _stale(planned.plan, "another run changed the target meanwhile")
     return again
@@ -185,6 +231,7 @@ def _carry_out(
     lock: Lock,
     stop: Callable[[], bool],
     progress: Callable[[Outcome, int, int], None],
+    machine: Machine,
 ) -> Run:
     """Execute the plan under *lock*, prove what was done, record it."""
     plan, settings, provider = planned.plan, planned.settings, planned.provider
@@ -219,7 +266,7 @@ def _carry_out(
         progress(outcome, done, len(plan.changes))
 
     journal_path = planned.repository.git_dir / "reconciler" / f"{settings.name}.jsonl"
-    with Journal(journal_path) as journal:
+    with machine.open_journal(journal_path) as journal:
         journal.append(
             [{"event": "run", "at": session.clock.now().isoformat(), "head": plan.git.head, "plan": plan.fingerprint}]
         )
@@ -236,6 +283,7 @@ def _carry_out(
                 keep_lock=lambda: lock.keep(settings.deadline),
                 stop=stop,
                 progress=tell,
+                spread=machine.spread(settings.concurrency),
             ),
             settings,
         )

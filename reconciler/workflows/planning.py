@@ -29,6 +29,7 @@ from reconciler.ledger import LedgerState, Sync, owned, push, read_ledger, sync
 from reconciler.providers.base import Provider
 from reconciler.providers.http import Transport
 from reconciler.providers.registry import capabilities_of, make_provider
+from reconciler.providers.snapshot import Snapshot, SnapshotProvider, snapshot_of
 from reconciler.sources.directory import dirty_paths, read_directory
 from reconciler.sources.git import Repository, open_repository
 from reconciler.trail import explain_drift
@@ -88,11 +89,17 @@ class PlannedTargets:
 
 
 def plan_targets(
-    session: Session, names: tuple[str, ...] = (), *, commit: str | None = None, only: Sequence[str] = ()
+    session: Session,
+    names: tuple[str, ...] = (),
+    *,
+    commit: str | None = None,
+    only: Sequence[str] = (),
+    live: Sequence[Snapshot] | None = None,
 ) -> PlannedTargets:
     """Plan the named targets (all when none is named) from the working tree, or from *commit*.
 
-    With one target an error is raised; with several the others are planned and it is returned.
+    With *live* the live side is what these snapshots say, and neither a token nor the live API is needed. With one
+    target an error is raised; with several the others are planned and it is returned.
     """
     repository = open_repository(session.root)
     head = repository.head() if commit is None else repository.resolve(commit)
@@ -102,7 +109,7 @@ def plan_targets(
     failed: list[ReconcilerError] = []
     for target in chosen:
         try:
-            made.append(plan_target(session, repository, files, target, head, only=only))
+            made.append(plan_target(session, repository, files, target, head, only=only, live=live))
         except ReconcilerError as error:
             if len(chosen) == 1:
                 raise
@@ -119,13 +126,14 @@ def plan_target(
     *,
     only: Sequence[str] = (),
     applying: bool = False,
+    live: Sequence[Snapshot] | None = None,
 ) -> Planned:
     """Plan one target at *head*. With *applying* an unreachable git remote is an error, else a warning."""
     desired = load_desired(session, target, files)
     require_valid([*files.problems, *desired.problems], len(files.raw))
     for problem in (*files.problems, *desired.problems):
         session.notice(f"warning: {problem.path}:{problem.line}: {problem.message}")
-    provider = connect(session, target)
+    provider = connect(session, target) if live is None else open_snapshot(target, live)
     remote = repository.remote_name(files.config.remote)
     synced = sync_ledger(session, repository, remote, target.name, applying=applying)
     ledger = read_ledger(repository, synced.tip)
@@ -163,6 +171,7 @@ def plan_target(
         facts=Facts(
             descends=ledger.applied_commit is None or repository.is_ancestor(ledger.applied_commit, head),
             applying=applying,
+            snapshot=live is not None,
         ),
     )
     return Planned(
@@ -184,6 +193,11 @@ def connect(session: Session, target: TargetSettings) -> Provider:
         allowed_hosts=settings_module.allowed_hosts(session.environ),
     )
     return make_provider(target, transport)
+
+
+def open_snapshot(target: TargetSettings, live: Sequence[Snapshot]) -> Provider:
+    """Return the provider for *target* that reads its snapshot and nothing else."""
+    return SnapshotProvider(snapshot_of(live, target, where="--live"), capabilities_of(target))
 
 
 def sync_ledger(session: Session, repository: Repository, remote: str | None, target: str, *, applying: bool) -> Sync:

@@ -19,7 +19,10 @@ from reconciler.core.problems import FilesError, has_errors
 from reconciler.core.schema import Schemas, find_key_conflicts, load_schemas, merge_patch, policy_key
 from reconciler.errors import ConfigError
 from reconciler.sources.directory import Reading, read_commit, read_directory
-from reconciler.sources.git import Repository
+from reconciler.sources.git import Repository, open_repository
+
+#: Names the commit whose reconciler.yaml is used, whatever the files under review say (docs/github.md).
+CONFIG_COMMIT = "RECONCILER_CONFIG_COMMIT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,8 @@ def _read(
     read_folder: Callable[[str], Reading],
 ) -> Files:
     data = read_top(FILE_NAME)
+    if session.environ.get(CONFIG_COMMIT):
+        data = _config_of_base(session, data)
     if data is None:
         raise ConfigError(
             f"{FILE_NAME} is not there" if revision is None else f"{FILE_NAME} is not in commit {revision[:7]}",
@@ -124,6 +129,30 @@ def _read(
         problems += folder.problems
         raw.update(folder.all_files)
     return Files(revision, config, folders, overrides, raw, tuple(problems))
+
+
+def _config_of_base(session: Session, own: bytes | None) -> bytes:
+    """Return `reconciler.yaml` of the commit the environment names; *own* is what the files under review say.
+
+    Where a token goes and what guards allow is then not for those files to say.
+    """
+    revision = session.environ[CONFIG_COMMIT]
+    repository = open_repository(session.root)
+    commit = repository.resolve(revision)
+    data = repository.read_file(commit, FILE_NAME)
+    if data is None:
+        raise ConfigError(
+            f"{CONFIG_COMMIT} names commit {commit[:7]}, which has no {FILE_NAME}",
+            where="environment",
+            fix="name a commit of the default branch",
+            code="missing-config",
+        )
+    if data != own:
+        session.notice(
+            f"warning: {FILE_NAME} is read from commit {commit[:7]} ({CONFIG_COMMIT}); what these files say of it "
+            "counts once it is merged"
+        )
+    return data
 
 
 def _read_overrides(schemas: Schemas, data: bytes) -> tuple[Overrides, list[Problem]]:
