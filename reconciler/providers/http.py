@@ -8,6 +8,7 @@ lower half.
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import weakref
@@ -36,6 +37,7 @@ READ_TRIES: Final = 5
 READ_SECONDS: Final = 30.0
 _BACKOFF: Final = (1.0, 2.0, 4.0, 8.0)
 _DETAIL: Final = 65_536
+_QUERY: Final = re.compile(r"[a-z_]+=[A-Za-z0-9._-]+(?:&[a-z_]+=[A-Za-z0-9._-]+)*")
 
 #: For a stand-in below this module that cannot say whether a byte left: these errors come before the first one.
 _BEFORE_FIRST_BYTE: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.LocalProtocolError)
@@ -115,14 +117,15 @@ class Transport:
 
     # ---------------------------------------------------------------------------------------------------- reading
 
-    def get(self, path: str, parse: Callable[[Reply], T]) -> T:
+    def get(self, path: str, parse: Callable[[Reply], T], *, query: Mapping[str, str] | None = None) -> T:
         """Read *path* and return what *parse* makes of a 200; `parse` raises `WireError` for what is not the API's.
 
         Network errors, 429, 5xx and replies that are not the API's are tried again with growing pauses, 5 times or 30
         seconds in all; then `UnreachableError`, or `LiveError` when a reply came that is not the API's. A redirect, any
         other 4xx and a certificate that is not trusted are a `LiveError` at once.
         """
-        found = self._read(path, parse, frozenset())
+        asked = f"{path}?{'&'.join(f'{name}={value}' for name, value in query.items())}" if query else path
+        found = self._read(asked, parse, frozenset())
         assert found is not None  # noqa: S101 - None is for statuses that count as absent
         return found[0]
 
@@ -260,8 +263,11 @@ class Transport:
 
     def _request(self, method: str, path: str, body: Json, headers: Mapping[str, str], seconds: float) -> httpx.Request:
         target = self.origin.prefix + path
-        if not path.startswith("/") or not all(is_id(part) for part in path[1:].split("/")):
+        plain, mark, query = path.partition("?")
+        if not plain.startswith("/") or not all(is_id(part) for part in plain[1:].split("/")):
             raise ValueError("a path may only be made of names and checked ids")
+        if mark and not _QUERY.fullmatch(query):
+            raise ValueError("a query may only be made of names and plain values")
         sent = {
             "Host": self.origin.authority,
             "Accept": "application/json",
