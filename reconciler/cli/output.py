@@ -48,11 +48,14 @@ def use_color(stream: IO[str], environ: Mapping[str, str] | None = None) -> bool
     return stream.isatty() and environment.get("TERM") != "dumb"
 
 
-def write_file(path: Path, text: str) -> None:
-    """Write *text* to *path* whole or not at all (a new file, synced, moved into place)."""
+def write_file(path: Path, text: str, *, mode: int = 0o666) -> None:
+    """Write *text* to *path* whole or not at all (a new file, synced, moved into place).
+
+    *mode* is what the new file's permissions are at most; the umask takes away from it.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
+        with open(temporary, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

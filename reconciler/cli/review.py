@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 from click import Context
@@ -11,6 +13,9 @@ from reconciler.cli.options import format_options, only_option, session_of, targ
 from reconciler.cli.output import emit, emit_json, note, to_json, use_color, write_file
 from reconciler.core.model import Plan
 from reconciler.errors import ExitCode, ReconcilerError, worst
+
+if TYPE_CHECKING:
+    from reconciler.providers.snapshot import Snapshot
 
 MAX_PLAN_BYTES = 256 * 1024 * 1024
 
@@ -45,6 +50,12 @@ def validate_command(ctx: Context, targets: tuple[str, ...], format: str) -> int
 @targets_option
 @only_option
 @click.option("--commit", metavar="REV", help="Plan this commit's files instead of the working tree's.")
+@click.option(
+    "--live",
+    type=click.Path(path_type=Path),
+    metavar="SNAPSHOT",
+    help="Plan against this file of `drift --snapshot`; needs no token, and apply refuses the plan.",
+)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when changes are pending, 3 when a guard blocks.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Save the plan for apply and show.")
 @click.option("-q", "quiet", is_flag=True, help="Only the four last lines.")
@@ -57,6 +68,7 @@ def plan_command(
     targets: tuple[str, ...],
     only: tuple[str, ...],
     commit: str | None,
+    live: Path | None,
     detailed_exitcode: bool,
     out: Path | None,
     quiet: bool,
@@ -69,6 +81,7 @@ def plan_command(
     \b
     reconciler plan
     reconciler plan --target neosc --out plan.json --detailed-exitcode
+    reconciler plan --live snapshot.json --commit HEAD
     """
     import sys
 
@@ -76,7 +89,8 @@ def plan_command(
     from reconciler.reports.plan_text import render_plan
     from reconciler.workflows.planning import plan_targets
 
-    planned = plan_targets(session_of(ctx), targets, commit=commit, only=only)
+    snapshots = None if live is None else read_snapshots(live)
+    planned = plan_targets(session_of(ctx), targets, commit=commit, only=only, live=snapshots)
     plans = [each.plan for each in planned.made]
     value = plan_to_json(plans[0]) if len(plans) == 1 and not planned.failed else plans_to_json(plans)
     if out is not None and plans:
@@ -132,16 +146,32 @@ def read_plans(path: Path) -> list[Plan]:
     """Return the plans in a saved file (`reconciler.plan/1` or `reconciler.plans/1`), fingerprints checked."""
     from reconciler.reports.plan_json import plans_from_text
 
+    data = _read_saved(path, MAX_PLAN_BYTES, "plan", "reconciler plan --out FILE")
+    return plans_from_text(data, where=str(path))
+
+
+def read_snapshots(path: Path) -> Sequence[Snapshot]:
+    """Return the reads in a snapshot file (`reconciler.snapshot/1`)."""
+    from reconciler.providers.snapshot import MAX_BYTES, parse_snapshots
+
+    data = _read_saved(path, MAX_BYTES, "snapshot", "reconciler drift --snapshot FILE")
+    return parse_snapshots(data, where=str(path))
+
+
+def _read_saved(path: Path, limit: int, what: str, writer: str) -> bytes:
+    """Return the bytes of a file that *writer* wrote; no more than *limit* are taken."""
     try:
         with open(path, "rb") as file:
-            data = file.read(MAX_PLAN_BYTES + 1)
+            data = file.read(limit + 1)
     except OSError as error:
         raise ReconcilerError(
-            f"the plan cannot be read ({error.strerror or type(error).__name__})",
+            f"the {what} cannot be read ({error.strerror or type(error).__name__})",
             where=str(path),
-            fix="name a file that `reconciler plan --out FILE` wrote",
-            code="plan-file",
+            fix=f"name a file that `{writer}` wrote",
+            code=f"{what}-file",
         ) from error
-    if len(data) > MAX_PLAN_BYTES:
-        raise ReconcilerError("the plan file is too large", where=str(path), fix="make a new plan", code="plan-file")
-    return plans_from_text(data, where=str(path))
+    if len(data) > limit:
+        raise ReconcilerError(
+            f"the {what} file is too large", where=str(path), fix=f"make a new {what}", code=f"{what}-file"
+        )
+    return data

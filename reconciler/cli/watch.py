@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import rich_click as click
 from click import Context
 
 from reconciler.cli.options import format_options, session_of, targets_option, wants_json
-from reconciler.cli.output import emit, emit_json, note, use_color
+from reconciler.cli.output import emit, emit_json, note, to_json, use_color, write_file
 from reconciler.errors import ExitCode, worst
 
 
@@ -38,19 +39,30 @@ def status_command(ctx: Context, targets: tuple[str, ...], format: str) -> int:
 
 @click.command("drift", short_help="Report edits made outside git: who, when, what.")
 @targets_option
+@click.option(
+    "--snapshot",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Save what was read, for `plan --live` where no token may be.",
+)
 @format_options("text", "json")
 @click.pass_context
-def drift_command(ctx: Context, targets: tuple[str, ...], format: str) -> int:
+def drift_command(ctx: Context, targets: tuple[str, ...], snapshot: Path | None, format: str) -> int:
     """Report edits made outside git: who, when, which audit entry. Exit 2 when there are any.
 
     \b
     reconciler drift
     reconciler drift --target neosc --json
+    reconciler drift --snapshot snapshot.json
     """
     from reconciler.reports.trail_text import drift_to_json, render_drift
-    from reconciler.workflows.watching import find_drift
+    from reconciler.workflows.watching import find_drift, snapshots_of
 
     planned, changes = find_drift(session_of(ctx), targets)
+    if snapshot is not None and planned.failed:
+        note(f"warning: {snapshot} is not written, because a target could not be read")
+    elif snapshot is not None:
+        write_file(snapshot, to_json(snapshots_of(planned)), mode=0o600)
     if wants_json(ctx):
         emit_json(drift_to_json(changes))
     else:

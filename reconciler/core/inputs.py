@@ -38,7 +38,7 @@ MODE_KEY = "enforcement_mode"
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What only git or the command line can tell: HEAD follows last-applied; an apply asks, not a plan; live is a file."""
+    """What only the caller can tell: HEAD follows last-applied; an apply asks, not a plan; live came from a file."""
 
     descends: bool = True
     applying: bool = False

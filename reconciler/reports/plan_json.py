@@ -60,7 +60,12 @@ def plan_to_json(plan: Plan) -> dict[str, Json]:
             "dirty": plan.git.dirty,
             "shallow": plan.git.shallow,
         },
-        "live": {"read_at": plan.live.read_at, "count": plan.live.count, "digest": plan.live.digest},
+        "live": {
+            "read_at": plan.live.read_at,
+            "count": plan.live.count,
+            "digest": plan.live.digest,
+            **({"snapshot": True} if plan.live.snapshot else {}),
+        },
         "changes": [change_to_json(change) for change in plan.changes],
         "held": [not_done_to_json(entry) for entry in plan.held],
         "cannot": [not_done_to_json(entry) for entry in plan.cannot],
@@ -159,7 +164,7 @@ def _plan(value: object) -> Plan:
     if given["format"] != PLAN_FORMAT:
         raise _Unfit(f"/format: it is not {PLAN_FORMAT}")
     git = _object(given["git"], "/git", ("head", "last_applied", "dirty", "shallow"))
-    live = _object(given["live"], "/live", ("read_at", "count", "digest"))
+    live = _object(given["live"], "/live", ("read_at", "count", "digest"), ("snapshot",))
     target = _object(given["target"], "/target", ("name", "provider", "url", "mode"))
     summary = _object(given["summary"], "/summary", _COUNTS)
     mode = _or_none(_text)(target["mode"], "/target/mode")
@@ -185,6 +190,7 @@ def _plan(value: object) -> Plan:
             _fitting(_TIME)(live["read_at"], "/live/read_at"),
             _count(live["count"], "/live/count"),
             _fitting(_DIGEST)(live["digest"], "/live/digest"),
+            "snapshot" in live and _true(live["snapshot"], "/live/snapshot"),
         ),
         changes=_list(_change)(given["changes"], "/changes"),
         held=_list(_not_done)(given["held"], "/held"),
@@ -322,6 +328,12 @@ def _bool(value: object, at: str) -> bool:
     if not isinstance(value, bool):
         raise _Unfit(f"{at}: it must be true or false")
     return value
+
+
+def _true(value: object, at: str) -> bool:
+    if value is not True:
+        raise _Unfit(f"{at}: it must be true, or not be there")
+    return True
 
 
 def _count(value: object, at: str) -> int:

@@ -38,6 +38,7 @@ from reconciler.reports.view import (
     is_drift,
     is_weaker,
     read_time,
+    read_words,
     short,
     value_text,
 )
@@ -103,7 +104,7 @@ def _head(plan: Plan, width: int) -> Iterator[Line]:
         left += [(" ", ""), ("INCOMPLETE", "danger")]
     yield from flush(left, [("to ", ""), (safe(plan.target.name), "bold"), ("  ", ""), badge], width)
     url = safe(plan.target.url, WHOLE)
-    yield from wrap(f"live: {count(plan.live.count, 'policy')}, read {read_time(plan)}, {url}", width, indent=6)
+    yield from wrap(f"live: {count(plan.live.count, 'policy')}, {read_words(plan)}, {url}", width, indent=6)
     applied = f"last applied {short(plan.git.last_applied)}" if plan.git.last_applied else "nothing was applied yet"
     yield from wrap(f"git:  {applied}" + (", history is cut off here" if plan.git.shallow else ""), width, indent=6)
     if plan.git.dirty:
@@ -152,9 +153,11 @@ def _risk_words(plan: Plan) -> str:
 
 
 def _next_words(plan: Plan) -> str:
+    if plan.live.snapshot:
+        return "nothing can be sent from a snapshot; plan against the live system to apply"
     hard = [name for name in plan.blocked if name != "incomplete-read"]
     if hard:
-        return "nothing is sent while a guard blocks; the way out stands beside it above"
+        return "mend what blocks or have it overridden, then: reconciler plan"
     if not plan.changes:
         return "nothing to send; see what is held"
     command = f"reconciler apply --target {safe(plan.target.name)}"
@@ -171,8 +174,8 @@ def _in_sync(plan: Plan, width: int, *, alone: bool) -> Iterator[Line]:
     same = count(plan.summary.get("in_sync", 0), "policy")
     verb = "matches" if plan.summary.get("in_sync", 0) == 1 else "match"
     head = short(plan.git.head) + (" DIRTY" if plan.git.dirty else "")
-    time = read_time(plan).partition(" ")[2]
-    text = f"{start}: {same} at {head} {verb} {safe(plan.target.name)} (read {time})."
+    words = read_words(plan) if plan.live.snapshot else f"read {read_time(plan).partition(' ')[2]}"
+    text = f"{start}: {same} at {head} {verb} {safe(plan.target.name)} ({words})."
     if plan.unmanaged:
         text += (
             f" {count(len(plan.unmanaged), 'live policy')} {'is' if len(plan.unmanaged) == 1 else 'are'} not in git."
@@ -257,7 +260,8 @@ def _facts(change: Change, plan: Plan, width: int) -> Iterator[Line]:
     if is_drift(change):
         yield from _detail(_drift_words(change), width, "cyan")
     if change.adopts:
-        yield from _detail("adopts a live policy that reconciler did not own until now", width)
+        what = "setting" if change.kind is Kind.SETTINGS else "policy"
+        yield from _detail(f"adopts a live {what} that reconciler did not own until now", width)
     place = f"{safe(change.source.path, WHOLE)}:{change.source.line}" if change.source else ""
     if change.commit is not None:
         commit = change.commit

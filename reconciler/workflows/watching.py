@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reconciler.core.model import Change, LogEntry, Origin, PolicyState
+from reconciler import __version__
+from reconciler.core.model import Change, Json, LogEntry, Origin, PolicyState
 from reconciler.ledger import history
+from reconciler.providers.snapshot import Snapshot, snapshots_to_json
 from reconciler.trail import join_log
 from reconciler.workflows.planning import Planned, PlannedTargets, plan_targets
 from reconciler.workflows.session import Session
@@ -18,6 +20,17 @@ def find_drift(session: Session, names: tuple[str, ...]) -> tuple[PlannedTargets
         each.settings.name: tuple(change for change in each.plan.changes if change.origin is not Origin.GIT)
         for each in planned.made
     }
+
+
+def snapshots_of(planned: PlannedTargets) -> dict[str, Json]:
+    """Return what was read of the targets as `reconciler.snapshot/1`."""
+    return snapshots_to_json(
+        [
+            Snapshot(each.settings.name, each.settings.provider, each.settings.url, each.inputs.live)
+            for each in planned.made
+        ],
+        __version__,
+    )
 
 
 def read_states(session: Session, names: tuple[str, ...]) -> tuple[PlannedTargets, dict[str, tuple[PolicyState, ...]]]:
