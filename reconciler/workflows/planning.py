@@ -24,7 +24,7 @@ from reconciler.core.model import (
 )
 from reconciler.core.plan import Facts, PlanInput, make_plan
 from reconciler.core.problems import FilesError
-from reconciler.errors import LiveError, ReconcilerError, UnreachableError
+from reconciler.errors import LiveError, Place, ReconcilerError, UnreachableError
 from reconciler.ledger import LedgerState, Sync, owned, push, read_ledger, sync
 from reconciler.providers.base import Provider
 from reconciler.providers.http import Transport
@@ -130,9 +130,10 @@ def plan_target(
 ) -> Planned:
     """Plan one target at *head*. With *applying* an unreachable git remote is an error, else a warning."""
     desired = load_desired(session, target, files)
-    require_valid([*files.problems, *desired.problems], len(files.raw))
+    missing = [problem for problem in files.problems if problem.code == "missing-folder"]
+    require_valid([*(each for each in files.problems if each not in missing), *desired.problems], len(files.raw))
     for problem in (*files.problems, *desired.problems):
-        session.notice(f"warning: {problem.path}:{problem.line}: {problem.message}")
+        session.notice(f"warning: {Place(problem.path, problem.line)}: {problem.message}")
     provider = connect(session, target) if live is None else open_snapshot(target, live)
     remote = repository.remote_name(files.config.remote)
     synced = sync_ledger(session, repository, remote, target.name, applying=applying)
@@ -140,6 +141,8 @@ def plan_target(
     if repository.is_shallow() and remote is not None:
         repository.unshallow(remote)
     entries = owned_entries(session, repository, target, head, ledger)
+    if not any(is_below(entry.path, target.policies) for entry in entries.values()):
+        require_valid(missing, len(files.raw))  # git keeps no empty folder: gone is fine where there was one
     listing = provider.fetch_listing()
     changed = dirty_files(session, repository, head, target) if applying or files.revision is None else frozenset()
     uncommitted = changed if files.revision is None else frozenset()
@@ -177,6 +180,15 @@ def plan_target(
     return Planned(
         make_plan(inputs), inputs, target, desired, files, repository, provider, remote, synced, ledger, trail
     )
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether *path* lies in *folder* or deeper.
+
+    >>> is_below("policies/neosc/mfa.yaml", "policies/neosc/"), is_below("policies/neosc2/a.yaml", "policies/neosc")
+    (True, False)
+    """
+    return folder.strip("/") in (".", "") or path.startswith(folder.strip("/") + "/")
 
 
 def connect(session: Session, target: TargetSettings) -> Provider:

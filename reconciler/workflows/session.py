@@ -13,7 +13,7 @@ from reconciler import config as settings_module
 from reconciler.config import FILE_NAME, OVERRIDES_NAME, Config, find_root, parse_config
 from reconciler.core.documents import Document, make_problem, read_documents
 from reconciler.core.guard import Overrides, parse_overrides
-from reconciler.core.model import Policy, Problem, Source, TargetSettings
+from reconciler.core.model import Policy, Problem, Severity, Source, TargetSettings
 from reconciler.core.ports import Clock, Random
 from reconciler.core.problems import FilesError, has_errors
 from reconciler.core.schema import Schemas, find_key_conflicts, load_schemas, merge_patch, policy_key
@@ -282,13 +282,18 @@ def validate(session: Session, names: tuple[str, ...] = ()) -> Validated:
         files = read_work_tree(session, names)
     except FilesError as error:
         return Validated(error.problems, error.files, 0)
-    problems = set(files.problems)
+    problems = {_as_warning(problem) for problem in files.problems}
     policies = 0
     for target in settings_module.choose_targets(files.config, names):
         desired = load_desired(session, target, files)
         problems |= set(desired.problems)
         policies += len(desired.policies)
     return Validated(tuple(sorted(problems, key=lambda problem: problem.sort_key)), len(files.raw), policies)
+
+
+def _as_warning(problem: Problem) -> Problem:
+    """A folder that is not there may be one whose last policy was removed; only a plan, with the ledger, can tell."""
+    return replace(problem, severity=Severity.WARNING) if problem.code == "missing-folder" else problem
 
 
 def require_valid(found: Sequence[Problem], files: int) -> None:

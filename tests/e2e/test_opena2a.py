@@ -189,3 +189,19 @@ def test_an_unrelated_commit_keeps_a_saved_plan_and_a_policy_commit_does_not(rep
 
     assert still.code == 0, still
     assert stale.code == 5, stale
+
+
+def test_removing_the_last_file_deletes_the_policy_and_a_folder_that_never_was_is_an_error(
+    repo: Repo, program: Program, server: RunningServer
+) -> None:
+    program.ok("apply", "--yes")
+    repo.commit({FILE: None}, "Drop the last policy")
+    run = program.ok("apply", "--yes", "--json").json()
+    config = config_text(opena2a=opena2a_target(server.opena2a_url, policies="policies/opena2"))
+    repo.commit({"reconciler.yaml": config}, "Mistype the folder")
+    mistyped = program.run("plan", "--json")
+
+    assert statuses(run) == [("delete", "applied")]
+    assert live(server) == {}
+    assert mistyped.code == 1
+    assert mistyped.json()["problems"][0]["code"] == "missing-folder"
