@@ -52,6 +52,8 @@ def diff_policy(
     """
     if desired is MISSING or live is MISSING:
         return _whole(desired, live, applied, schema)
+    if json_equal(dict(desired), dict(live)):
+        return ()
     leaves = _leaves(desired, live, {} if applied is MISSING else applied, schema, "")
     return tuple(_field(leaf, applied is not MISSING) for leaf in leaves if not leaf.agrees(leaf.desired, leaf.live))
 
@@ -143,6 +145,8 @@ def _leaves_of_key(
 ) -> Iterator[_Leaf]:
     named = key_schema(schema, key)
     written = _side(desired, key), _side(live, key), _side(applied, key)
+    if _all_equal(*written):
+        return
     want = _meant(written[0], schema, key, desired)
     have = _meant(written[1], schema, key, live)
     had = _meant(written[2], schema, key, applied)
@@ -190,8 +194,17 @@ def _is_ours(key: str, desired: _Object, applied: _Object, schema: Schema) -> bo
 
 
 def _ordered(sides: Iterable[_Object], schema: Schema) -> list[str]:
+    """The keys of any side, in schema order, with the first spelling of each: no other key can differ."""
     named = properties_of(schema)
-    return [*named, *sorted({key for side in sides for key in side} - named.keys())]
+    present = {key for side in sides for key in side}
+    present |= {spelling_of(schema, key) for key in present if key in named}
+    return [*(key for key in named if key in present), *sorted(present - named.keys())]
+
+
+def _all_equal(want: Side, have: Side, had: Side) -> bool:
+    if want is MISSING or have is MISSING or had is MISSING:
+        return False
+    return json_equal(want, have) and json_equal(want, had)
 
 
 def _side(side: _Object, key: str) -> Side:

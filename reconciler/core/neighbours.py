@@ -78,7 +78,7 @@ def _effect(pair: Pair, key: str, _entry: str | None) -> Risk | None:
 
 
 def _effect_of(policy: Version, levels: list[Json], named: Schema) -> int | None:
-    """The level of what a violation leads to; None when two keys contradict each other."""
+    """The level of what a violation leads to; None when two keys contradict each other, or one is odd."""
     written = _object(policy.get("actions")).get("on_violation")
     action = policy.keys.get("enforcement_action")
     level = level_of(levels, written if written is not None else action if action is not None else named.get("default"))
@@ -88,7 +88,9 @@ def _effect_of(policy: Version, levels: list[Json], named: Schema) -> int | None
         blocking = level_of(levels, "block_and_alert")
         if level_of(levels, action) != (level if blocking is None else min(level, blocking)):
             return None
-    disables = _object(policy.get("conditions")).get("auto_disable") is True
+    disables = _object(policy.get("conditions")).get("auto_disable")
+    if disables is not None and not isinstance(disables, bool):
+        return None
     return len(levels) - 1 if disables else level
 
 
@@ -199,10 +201,10 @@ def _scale(pair: Pair, key: str, _entry: str | None) -> Risk | None:
     """`trust_scale` says how the minimum is written: the minimum is compared in percent (semantics.md B.2)."""
     if key not in ("trust_scale", "min_trust_score") or "trust_scale" not in properties_of(pair.schema):
         return None
+    if not _both(pair, "min_trust_score"):
+        return None
     ranks = []
     for version in (pair.old, pair.new):
-        if "min_trust_score" not in version.keys:
-            return None
         score, scale = magnitude(version.keys["min_trust_score"], ""), version.keys.get("trust_scale", "percent")
         if score is None or scale not in ("percent", "unit"):
             return Risk.UNKNOWN

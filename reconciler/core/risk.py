@@ -40,6 +40,8 @@ def policy_risk(
     `metadata.checks` of last-applied and of git. `Risk.MIXED` means that both directions are proven; plans show it on
     a change, and on a field as unknown (`field_label`).
     """
+    if json_equal(dict(old), dict(new)):
+        return dict.fromkeys(pointers, Risk.NEUTRAL)
     pair = make_pair(schema, old, new, old_checks, new_checks)
     return {pointer: _walk(pair, _segments(pointer)) for pointer in pointers}
 
@@ -142,9 +144,9 @@ def _nested(schema: Schema, pointer: str, side: Side) -> dict[str, Json]:
         return {}
     path = _segments(pointer)
     schemas = [schema]
-    for part in path[:-1]:
+    for part in path:
         schemas.append(key_schema(schemas[-1], part))
     value: Json = side
-    for part, around in zip(reversed(path), reversed(schemas), strict=True):
+    for part, around in zip(reversed(path), reversed(schemas[:-1]), strict=True):
         value = [value] if key_field(around) is not None and item_schema(around) else {part: value}
     return value if isinstance(value, dict) else {}
