@@ -19,15 +19,25 @@ ERROR_FORMAT = "reconciler.error/1"
 _LONGEST = 1000
 _WINDOW = 100  # characters of a line shown before a mark; what is further left is cut
 _GUTTER = 3
+_FEW_FILES = 3
+_MOST_PLACES = 20
 
 Style = Callable[[str, str], str]
 
 
 def render_problems(problems: Sequence[Problem], *, files: int, color: bool = False) -> str:
-    """Return every problem in file order and, last, how many there are in how many of *files* (no final newline)."""
+    """Return every problem in file order and, last, how many there are in how many of *files* (no final newline).
+
+    The same mistake in more than three files is one block: the first place whole, then a list of the others. Where to
+    read more stands once for each code.
+    """
     style = _style(color)
     ordered = sorted(problems, key=lambda problem: problem.sort_key)
-    blocks = ["\n".join(_block(problem, style)) for problem in ordered]
+    told: set[str] = set()
+    blocks = []
+    for problem, others in _grouped(ordered):
+        blocks.append("\n".join(_block(problem, others, style, more=problem.code not in told)))
+        told.add(problem.code)
     blocks.append(_summary(ordered, files))
     return for_log("\n\n".join(blocks), prefix="")
 
@@ -39,7 +49,7 @@ def render_error(error: ReconcilerError, color: bool = False) -> str:
     where = _safe_where(error.where)
     if where:
         rows.append(f"{' ' * _GUTTER}{style('-->', 'gutter')} {where}")
-    rows += _notes((("fix", error.fix),), _GUTTER, style)
+    rows += _notes((("fix", error.fix), ("more", f"reconciler explain {error.code}")), _GUTTER, style)
     return for_log("\n".join(rows), prefix="")
 
 
@@ -81,18 +91,38 @@ def _problem_to_json(problem: Problem) -> dict[str, Json]:
 # --------------------------------------------------------------------------------------------------- blocks
 
 
-def _block(problem: Problem, style: Style) -> Iterator[str]:
+def _grouped(ordered: Sequence[Problem]) -> Iterator[tuple[Problem, Sequence[Problem]]]:
+    """Yield each problem to show as a block, in order, with those that are the same mistake elsewhere."""
+    same: dict[tuple[str, str, str], list[Problem]] = {}
+    for problem in ordered:
+        same.setdefault((problem.severity, problem.code, problem.message), []).append(problem)
+    for problem in ordered:
+        group = same[(problem.severity, problem.code, problem.message)]
+        if len({each.path for each in group}) <= _FEW_FILES:
+            yield problem, ()
+        elif problem is group[0]:
+            yield problem, group[1:]
+
+
+def _block(problem: Problem, others: Sequence[Problem], style: Style, *, more: bool) -> Iterator[str]:
     last = max((number for number, _ in problem.excerpt), default=0)
     width = max(_GUTTER, len(str(last)))
     yield _headline(problem.severity, problem.code, problem.message, style)
-    place = str(Place(safe(problem.path, _LONGEST), problem.line, problem.column))
-    yield f"{' ' * width}{style('-->', 'gutter')} {place}"
+    yield f"{' ' * width}{style('-->', 'gutter')} {_place(problem)}"
     if problem.excerpt:
         yield from _excerpt(problem, width, style)
         yield _bar(" " * width, style)
-    yield from _notes(
-        (("allowed", ", ".join(problem.allowed)), ("fix", problem.fix), ("why", problem.why)), width, style
-    )
+    notes = [("allowed", ", ".join(problem.allowed)), ("fix", problem.fix), ("why", problem.why)]
+    notes += [("also", _place(each)) for each in others[:_MOST_PLACES]]
+    if len(others) > _MOST_PLACES:
+        notes.append(("also", f"{len(others) - _MOST_PLACES:,} more places; --json lists all of them"))
+    if more:
+        notes.append(("more", f"reconciler explain {problem.code}"))
+    yield from _notes(notes, width, style)
+
+
+def _place(problem: Problem) -> str:
+    return str(Place(safe(problem.path, _LONGEST), problem.line, problem.column))
 
 
 def _headline(severity: Severity, code: str, message: str, style: Style) -> str:
@@ -130,9 +160,12 @@ def _bar(text: str, style: Style) -> str:
 def _notes(notes: Sequence[tuple[str, str | None]], width: int, style: Style) -> Iterator[str]:
     given = [(name, text) for name, text in notes if text]
     room = max((len(name) + 2 for name, _ in given), default=0)
+    previous = ""
     for name, text in given:
-        label = style(f"{name}:".ljust(max(room, 6)), "note")
-        yield f"{' ' * (width + 1)}{style('=', 'gutter')} {label}{safe(text, _LONGEST)}"
+        repeated = name == previous
+        label = style(("" if repeated else f"{name}:").ljust(max(room, 6)), "note")
+        yield f"{' ' * (width + 1)}{' ' if repeated else style('=', 'gutter')} {label}{safe(text, _LONGEST)}"
+        previous = name
 
 
 def _summary(problems: Sequence[Problem], files: int) -> str:

@@ -45,6 +45,7 @@ def test_a_problem_has_code_sentence_place_excerpt_caret_and_notes() -> None:
         "    |\n"
         "    = allowed: critical, high\n"
         "    = why:     severity decides which guards must approve a change\n"
+        "    = more:    reconciler explain unknown-value\n"
         "\n"
         "1 error in 1 of 12 files. Nothing was sent to the API."
     )
@@ -78,7 +79,8 @@ def test_a_related_place_is_marked_above_and_left_out_lines_are_a_dot() -> None:
         "  9 | enabled: false\n"
         "    | ^^^^^^^ set again here\n"
         "    |\n"
-        "    = fix:  delete line 6 or line 9"
+        "    = fix:  delete line 6 or line 9\n"
+        "    = more: reconciler explain duplicate-key"
     )
 
 
@@ -105,6 +107,66 @@ def test_problems_are_sorted_by_file_and_line_and_counted_last() -> None:
     assert text.endswith("\n\n2 errors, 1 warning in 2 of 12 files. Nothing was sent to the API.")
 
 
+def test_the_same_mistake_in_more_than_three_files_is_one_block_with_all_places() -> None:
+    problems = [problem(path=f"policies/{name}.yaml") for name in "abcd"]
+    problems.append(problem(path="policies/b.yaml", line=9, message='severity cannot be "hihg"'))
+
+    text = render_problems(problems, files=12)
+
+    assert text == (
+        'error[unknown-value]: severity cannot be "medum"\n'
+        "   --> policies/a.yaml:4:11\n"
+        "    |\n"
+        "  4 | severity: medum\n"
+        '    |           ^^^^^ did you mean "medium"?\n'
+        "    |\n"
+        "    = also: policies/b.yaml:4:11\n"
+        "            policies/c.yaml:4:11\n"
+        "            policies/d.yaml:4:11\n"
+        "    = more: reconciler explain unknown-value\n"
+        "\n"
+        'error[unknown-value]: severity cannot be "hihg"\n'
+        "   --> policies/b.yaml:9:11\n"
+        "    |\n"
+        "  4 | severity: medum\n"
+        "    |\n"
+        "\n"
+        "5 errors in 4 of 12 files. Nothing was sent to the API."
+    )
+
+
+def test_the_same_mistake_in_three_files_is_three_blocks() -> None:
+    text = render_problems([problem(path=f"policies/{name}.yaml") for name in "abc"], files=12)
+
+    assert text.count("error[unknown-value]") == 3
+    assert "also:" not in text
+
+
+def test_an_error_and_a_warning_of_one_code_are_not_one_block() -> None:
+    problems = [problem(path=f"{name}.yaml") for name in "abcd"]
+    problems += [problem(path=f"{name}.yaml", severity=Severity.WARNING) for name in "efgh"]
+
+    text = render_problems(problems, files=12)
+
+    assert (text.count("error["), text.count("warning[")) == (1, 1)
+
+
+def test_a_long_list_of_places_says_how_many_are_left_out() -> None:
+    text = render_problems([problem(path=f"{number:04}.yaml") for number in range(1500)], files=1500)
+
+    assert text.count(".yaml:4:11") == 21
+    assert "            1,479 more places; --json lists all of them\n" in text
+    assert text.endswith("1500 errors in 1500 of 1500 files. Nothing was sent to the API.")
+
+
+def test_where_to_read_more_stands_once_for_each_code() -> None:
+    problems = [problem(line=1), problem(line=2), problem(line=3, code="unknown-key")]
+
+    text = render_problems(problems, files=1)
+
+    assert [line.split()[-1] for line in text.splitlines() if "more:" in line] == ["unknown-value", "unknown-key"]
+
+
 def test_warnings_alone_are_not_called_errors() -> None:
     text = render_problems([problem(severity=Severity.WARNING)], files=1)
 
@@ -115,7 +177,11 @@ def test_warnings_alone_are_not_called_errors() -> None:
 def test_a_problem_of_a_whole_file_has_no_excerpt() -> None:
     text = render_problems([problem(line=None, column=None, excerpt=(), label="", fix="make it smaller")], files=1)
 
-    assert text.split("\n\n")[0].splitlines()[1:] == ["   --> policies/a.yaml", "    = fix:  make it smaller"]
+    assert text.split("\n\n")[0].splitlines()[1:] == [
+        "   --> policies/a.yaml",
+        "    = fix:  make it smaller",
+        "    = more: reconciler explain unknown-value",
+    ]
 
 
 def test_the_caret_stands_under_the_text_it_means_after_escapes_and_wide_letters() -> None:
@@ -180,7 +246,10 @@ def test_an_error_has_the_same_anatomy() -> None:
     error = UnreachableError("no answer", where="GET http://127.0.0.1:8800/api/policies", fix="start the server")
 
     assert render_error(error) == (
-        "error[unreachable]: no answer\n   --> GET http://127.0.0.1:8800/api/policies\n    = fix:  start the server"
+        "error[unreachable]: no answer\n"
+        "   --> GET http://127.0.0.1:8800/api/policies\n"
+        "    = fix:  start the server\n"
+        "    = more: reconciler explain unreachable"
     )
 
 
