@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from reconciler.core.diff import FieldDiff, merge_for_put, policy_origin
+from reconciler.core.exceptions import why
 from reconciler.core.guard import guards_on, held_reason
 from reconciler.core.inputs import MODE_KEY, Compared, PlanInput
 from reconciler.core.model import (
@@ -61,17 +62,16 @@ def settle(inputs: PlanInput, compared: Compared) -> Settled:
         if not can.create:
             return Settled(cannot=NotDone(pair.key, Action.CREATE, can.cannot))
         return _unless_held(inputs, compared, Action.CREATE, compared.fields)
-    content = tuple(diff for diff in compared.fields if diff.pointer != ENABLED)
-    switch = tuple(diff for diff in compared.fields if diff.pointer == ENABLED)
-    toggle = Action.ENABLE if pair.desired.enabled else Action.DISABLE
-    cannot = None
+    fields, cannot = compared.fields, None
+    content = [diff.pointer for diff in fields if diff.pointer != ENABLED]
     if content and not can.update:
-        fields = ", ".join(diff.pointer for diff in content)
-        cannot = NotDone(pair.key, Action.UPDATE, f"{can.cannot} ({fields})")
-        content = ()
-    if not content and not switch:
+        fields = tuple(diff for diff in fields if diff.pointer == ENABLED)
+        cannot = NotDone(pair.key, Action.UPDATE, f"{can.cannot} ({', '.join(content)})")
+        content = []
+    if not fields:
         return Settled(cannot=cannot)
-    done = _unless_held(inputs, compared, Action.UPDATE if content else toggle, (*content, *switch))
+    toggle = Action.ENABLE if pair.desired.enabled else Action.DISABLE
+    done = _unless_held(inputs, compared, Action.UPDATE if content else toggle, fields)
     return Settled(done.change, done.held, cannot, done.short)
 
 
@@ -137,6 +137,7 @@ def _make_change(inputs: PlanInput, compared: Compared, action: Action, diffs: S
         desired=desired,
         live=live,
         applied=applied,
+        why=why(desired, applied, fields, compared.schema),
     )
 
 
