@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
+GRANTED: Final = "exception-granted"
+ENDED: Final = "exception-ended"
 #: Why a request changes a policy whose file nobody touched: a dated exception began or ended.
-REASONS: Final = ("exception-granted", "exception-ended")
+REASONS: Final = (GRANTED, ENDED)
 
 #: Texts of an audit entry are searched no further than this: whoever writes an entry decides how long it is.
 MAX_SEARCHED: Final = 1 << 20

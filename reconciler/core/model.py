@@ -164,11 +164,35 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyException:
+    """A dated exception of `metadata.exceptions`; `set` is a merge patch (RFC 7396), `until` the last day, UTC."""
+
+    reason: str
+    owner: str
+    until: str
+    set: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Exceptions:
+    """What a policy's dated exceptions do at one moment, and what its file says without them.
+
+    `granted` are in force, in list order; `ended` are over; `broken` counts those without a valid last day.
+    """
+
+    body: Body
+    enabled: bool
+    granted: tuple[PolicyException, ...]
+    ended: tuple[PolicyException, ...]
+    broken: int
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
-    """A desired policy: what a file says, overlays applied, less the reserved key `metadata`.
+    """A desired policy: what a file says, overlays and exceptions applied, less the reserved key `metadata`.
 
     `body` has the API's own field names, without `enabled` and without `metadata`.
-    `critical` is honoured from here or from last-applied (design.md 6).
+    `critical` is honoured from here or from last-applied (design.md 6). Without exceptions `exceptions` is None.
     """
 
     key: str
@@ -176,6 +200,7 @@ class Policy:
     enabled: bool
     metadata: Body
     source: Source
+    exceptions: Exceptions | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -343,7 +368,8 @@ class Call:
 class Change:
     """A difference found, with all that a reviewer needs and the calls that settle it.
 
-    `desired`, `live` and `applied` are for the executor only and never serialized.
+    `desired`, `live` and `applied` are for the executor only and never serialized. `why` is one of
+    `annotation.REASONS`, for the annotation: a dated exception began or ended.
     """
 
     kind: Kind
@@ -363,6 +389,7 @@ class Change:
     desired: Policy | None = field(default=None, compare=False, repr=False)
     live: LivePolicy | None = field(default=None, compare=False, repr=False)
     applied: Applied | None = field(default=None, compare=False, repr=False)
+    why: str | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from reconciler.core.canonical import Schema, canonical, digest, json_equal
 from reconciler.core.changes import Settled, mode_source, settle, settle_mode
 from reconciler.core.diff import unknown_live_keys
+from reconciler.core.exceptions import exception_warnings
 from reconciler.core.guard import guards_on_plan, is_in_force, judge
 from reconciler.core.inputs import MODE_KEY, Compared, Facts, PlanInput, compare, match
 from reconciler.core.match import Pair
@@ -81,7 +82,7 @@ def make_plan(inputs: PlanInput) -> Plan:
         unmanaged=tuple(policy.natural_key for policy in matched.unmanaged),
         blocked=verdict.blocked,
         overrides=verdict.used,
-        warnings=(*_warnings(inputs, compared), *verdict.warnings),
+        warnings=(*_warnings(inputs, compared, settled), *verdict.warnings),
         summary={
             **{action.value: sum(change.action is action for change in changes) for action in Action},
             "in_sync": in_sync,
@@ -132,7 +133,7 @@ def _time_text(at: datetime) -> str:
 # ----------------------------------------------------------------------------------------------- warnings
 
 
-def _warnings(inputs: PlanInput, compared: list[Compared]) -> list[str]:
+def _warnings(inputs: PlanInput, compared: list[Compared], settled: list[Settled]) -> list[str]:
     """What people must hear beside the changes, in a fixed order."""
     found = []
     if inputs.facts.snapshot:
@@ -148,7 +149,7 @@ def _warnings(inputs: PlanInput, compared: list[Compared]) -> list[str]:
             found.append(
                 f"ignore rule {safe(rule.pointer)} of {quoted(rule.key)} swallowed {number} {what}: {safe(rule.reason)}"
             )
-    for each in compared:
+    for each, outcome in zip(compared, settled, strict=True):
         pair = each.pair
         if pair.desired is None:
             continue
@@ -161,6 +162,8 @@ def _warnings(inputs: PlanInput, compared: list[Compared]) -> list[str]:
         review_by = pair.desired.metadata.get("review_by")
         if isinstance(review_by, str) and not is_in_force(review_by, inputs.now):
             found.append(f"{quoted(pair.key)} was to be reviewed by {safe(review_by)}")
+        fields = () if outcome.change is None else outcome.change.fields
+        found += exception_warnings(pair.desired, pair.applied, fields, each.schema, inputs.now)
     for key in sorted(inputs.only - {each.pair.key for each in compared} - {MODE_KEY}):
         found.append(f"--only names {quoted(key)}, which is not in git for this target")
     return found
