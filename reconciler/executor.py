@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from reconciler.core.canonical import json_equal
@@ -47,6 +48,23 @@ class JournalPort(Protocol):
     def append(self, records: Iterable[Mapping[str, Json]]) -> None: ...
 
 
+#: Does all of these, several at once, and returns when all are done.
+Spread = Callable[[Sequence[Callable[[], None]]], None]
+
+
+def in_threads(limit: int) -> Spread:
+    """Return a `Spread` with at most *limit* threads."""
+
+    def spread(jobs: Sequence[Callable[[], None]]) -> None:
+        if len(jobs) == 1:
+            jobs[0]()
+            return
+        with ThreadPoolExecutor(max_workers=min(limit, len(jobs))) as pool:
+            list(pool.map(lambda job: job(), jobs))
+
+    return spread
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """What a run needs from outside.
@@ -67,6 +85,7 @@ class Ports:
     keep_lock: Callable[[], bool]
     stop: Callable[[], bool]
     progress: Callable[[Outcome], None]
+    spread: Spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +196,7 @@ def _settle_wave(works: Sequence[_Work], run: _Run) -> None:
         return
     alone = run.ports.provider.capabilities.reads_one and works[0].change.kind is Kind.POLICY
     if alone and works[0].change.action in (Action.UPDATE, Action.ENABLE, Action.DISABLE):
-        with ThreadPoolExecutor(max_workers=min(run.settings.concurrency, len(works))) as pool:
-            list(pool.map(lambda work: _settle([work], _read_one, run), works))
+        run.ports.spread([partial(_settle, [work], _read_one, run) for work in works])
     else:
         _settle(works, _read_list, run)
     for work in works:
@@ -460,11 +478,7 @@ def _send_all(sends: Sequence[tuple[_Work, Mutation]], run: _Run) -> None:
     except ReconcilerError as error:
         run.stop(error.what, error.exit)
         return
-    if len(sends) == 1:
-        _send(sends[0], run)
-        return
-    with ThreadPoolExecutor(max_workers=min(run.settings.concurrency, len(sends))) as pool:
-        list(pool.map(lambda send: _send(send, run), sends))
+    run.ports.spread([partial(_send, send, run) for send in sends])
 
 
 def _send(send: tuple[_Work, Mutation], run: _Run) -> None:

@@ -47,7 +47,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a run needs of its own computer: a journal on disk, several requests at once. A simulation brings its own."""
+    """What a run needs of its own computer: a journal on disk, threads. A simulation brings its own."""
 
     open_journal: Callable[[Path], AbstractContextManager[JournalPort]] = Journal
     spread: Callable[[int], Spread] = in_threads
