@@ -62,6 +62,20 @@ def apply_exceptions(policy: Policy, now: datetime) -> Policy:
     return replace(policy, body=body, enabled=enabled, exceptions=state)
 
 
+def readings(policy: Policy) -> Iterator[dict[str, Json]]:
+    """Yield what a policy's file reads as, `enabled` and metadata included, on each last day of its exceptions.
+
+    Whether a file is valid must not depend on the day: two exceptions may be sound alone and not together.
+    """
+    state = policy.exceptions
+    if state is None:
+        return
+    lasting = [entry for entry in _parse(policy.metadata) if _is_day(entry.until)]
+    for day in sorted({entry.until for entry in lasting}):
+        body, enabled = _patched(state, [entry for entry in lasting if entry.until >= day])
+        yield {**body, "enabled": enabled, "metadata": dict(policy.metadata)}
+
+
 def why(policy: Policy | None, applied: Applied | None, fields: Sequence[FieldChange], schema: Schema) -> str | None:
     """Return why a policy changes although nobody may have touched its file; None when git or a person moved it.
 

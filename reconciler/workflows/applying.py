@@ -249,7 +249,7 @@ def _carry_out(
 
     def headers(change: Change) -> Mapping[str, str]:
         commit = change.commit.sha if change.commit is not None else plan.git.head
-        return make_headers(__version__, commit, change.key, plan.fingerprint)
+        return make_headers(__version__, commit, change.key, plan.fingerprint, change.why)
 
     def evidence(change: Change, sent: int) -> bool:
         if change.id is None or change.commit is None:

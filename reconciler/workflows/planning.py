@@ -129,7 +129,8 @@ def plan_target(
     live: Sequence[Snapshot] | None = None,
 ) -> Planned:
     """Plan one target at *head*. With *applying* an unreachable git remote is an error, else a warning."""
-    desired = load_desired(session, target, files)
+    now = session.clock.now()
+    desired = load_desired(session, target, files, now)
     missing = [problem for problem in files.problems if problem.code == "missing-folder"]
     require_valid([*(each for each in files.problems if each not in missing), *desired.problems], len(files.raw))
     for problem in (*files.problems, *desired.problems):
@@ -166,7 +167,7 @@ def plan_target(
         schema_of=lambda body: schema_of(session, target, body),
         commits=commits,
         overrides=files.overrides,
-        now=session.clock.now(),
+        now=now,
         drift_of=lambda applied, live, content: drift_of(applied, live, content, entries, trail),
         only=frozenset(only),
         mode=desired.mode,

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from reconciler import config as settings_module
 from reconciler.config import FILE_NAME, OVERRIDES_NAME, Config, find_root, parse_config
 from reconciler.core.documents import Document, make_problem, read_documents
+from reconciler.core.exceptions import apply_exceptions, readings
 from reconciler.core.guard import Overrides, parse_overrides
 from reconciler.core.model import Policy, Problem, Severity, Source, TargetSettings
 from reconciler.core.ports import Clock, Random
@@ -183,8 +185,12 @@ class Desired:
     problems: tuple[Problem, ...]
 
 
-def load_desired(session: Session, target: TargetSettings, files: Files) -> Desired:
-    """Parse, validate and overlay the policies of *target*. Problems are returned, never raised."""
+def load_desired(session: Session, target: TargetSettings, files: Files, now: datetime | None = None) -> Desired:
+    """Parse, validate and overlay the policies of *target*, as their exceptions make them read at *now*.
+
+    Problems are returned, never raised. Whoever compares afterwards gives the *now* of the whole run.
+    """
+    now = session.clock.now() if now is None else now
     folder = files.folders[target.policies]
     documents: list[Document] = []
     problems: list[Problem] = []
@@ -201,8 +207,43 @@ def load_desired(session: Session, target: TargetSettings, files: Files) -> Desi
         return Desired((), mode, tuple(problems))
     overlaid, found_overlay = _overlay(session.schemas, target, documents, files.config)
     problems += found_overlay
-    policies = tuple(sorted((policy_from(target.provider, each) for each in overlaid), key=lambda policy: policy.key))
-    return Desired(policies, mode, tuple(problems))
+    policies: list[Policy] = []
+    for document in overlaid:
+        policy = apply_exceptions(policy_from(target.provider, document), now)
+        policies.append(policy)
+        problems += _check_exceptions(session.schemas, target.provider, document, policy)
+    return Desired(tuple(sorted(policies, key=lambda policy: policy.key)), mode, tuple(problems))
+
+
+def _check_exceptions(schemas: Schemas, provider: str, document: Document, policy: Policy) -> list[Problem]:
+    """Try out every day's reading of *policy*: its exceptions were checked one by one before, not together."""
+    problems: list[Problem] = []
+    for value in readings(policy):
+        if policy_key(provider, value) != policy.key:
+            problems.append(
+                make_problem(
+                    document,
+                    "exception-key",
+                    "an exception may not change a policy's key",
+                    "/metadata/exceptions",
+                    key=True,
+                    fix="take the key out of `set`",
+                )
+            )
+        found = schemas.violations_of_policy(provider, {**value, "metadata": {}})
+        problems += [
+            make_problem(
+                document,
+                each.code,
+                f"while these exceptions last together, {each.message}",
+                "/metadata/exceptions",
+                key=True,
+                fix=each.fix,
+            )
+            for each in found
+            if each.severity is Severity.ERROR
+        ]
+    return list(dict.fromkeys(problems))
 
 
 def policy_from(provider: str, document: Document) -> Policy:
