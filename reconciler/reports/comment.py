@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from html import unescape
 from typing import Final, Generic, Protocol, TypeVar
 
 from reconciler.core.canonical import canonical_json
@@ -26,7 +27,7 @@ _DATA = re.compile(
     r"<!-- reconciler:data v=1 plan=(?P<plan>[0-9a-f]{1,64}) head=(?P<head>[0-9a-f]{1,64}) "
     r"weaken=(?P<weaken>all:[0-9a-f]{16}|(?:[0-9a-f]{8}(?:,[0-9a-f]{8})*)?) -->"
 )
-_READ_TIME = re.compile(r"(?<=read )[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_READ_TIME = re.compile(r"(?:(?<=read )|(?<=snapshot of ))[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 class Posted(Protocol):
@@ -162,4 +163,4 @@ def _lines(body: str) -> Sequence[str]:
 
 def _plain(body: str) -> str:
     """The text without what changes though nothing changed: line ends, blanks at the end, the time of the read."""
-    return _READ_TIME.sub("", "\n".join(_lines(body))).strip()
+    return _READ_TIME.sub("", unescape("\n".join(_lines(body)))).strip()

@@ -24,7 +24,7 @@ from reconciler.reports.view import (
     in_sync,
     is_drift,
     must_show,
-    read_time,
+    read_words,
     safe_target,
     summary_line,
 )
@@ -76,7 +76,9 @@ def _size(text: str) -> int:
 
 def _one_line(plan: Plan, setting: Setting) -> str:
     """The line of a clean plan. Short, and still with everything undone and every warning by number."""
-    counted = "" if setting.fork else f", {count(plan.live.count, 'live policy')} read {read_time(plan)}"
+    counted = "" if setting.fork else f", {count(plan.live.count, 'live policy')} {read_words(plan)}"
+    if setting.fork and plan.live.snapshot:
+        counted = f", {read_words(plan)}"
     notes = []
     if plan.unmanaged and not setting.fork:
         verb = "is" if len(plan.unmanaged) == 1 else "are"
@@ -123,6 +125,8 @@ def _banners(plan: Plan, setting: Setting) -> Iterator[str]:
             lines.append(f"> - {for_markdown(name)}{on}: {sentence}. Way out: {way_out}.")
         yield "> [!CAUTION]\n" + "\n".join(lines)
     doubts = []
+    if plan.live.snapshot:
+        doubts.append(f"**SNAPSHOT**: planned {read_words(plan)}. Live may have moved since; this plan is not applied.")
     if not plan.complete:
         doubts.append("**INCOMPLETE**: not everything was looked at; creates and deletes wait.")
     if plan.git.dirty:
@@ -260,7 +264,7 @@ def _checked(plan: Plan, setting: Setting, step: Step) -> Iterator[str]:
 
 
 def _footer(plan: Plan, setting: Setting) -> str:
-    when = "" if setting.fork else f", live read {read_time(plan)}"
+    when = "" if setting.fork else f", live {read_words(plan)}"
     report = f" [Full report]({address(setting.report)})." if setting.report else ""
     plain = f"Plan {revision(plan.fingerprint)} for {revision(plan.git.head)}{when}."
     tool = for_markdown(plan.tool, 40)

@@ -17,6 +17,7 @@ from reconciler.core.model import Action, Change, FieldChange, Kind, Origin, Pla
 from reconciler.core.safe import for_markdown, for_markdown_block, safe
 from reconciler.reports.view import (
     RISK_ORDER,
+    blocking_guards,
     count,
     drift_words,
     field_lines,
@@ -65,7 +66,7 @@ def row(change: Change, plan: Plan, setting: Setting, step: Step) -> str:
     verb = f"**{change.action.value.upper()}**" if is_weaker(change) else change.action.value.upper()
     flags = [" critical"] if change.critical else []
     flags += [" adopted"] if change.adopts else []
-    guards = "".join(f", guard {for_markdown(name)}" for name in change.guards)
+    guards = _guards(change, plan)
     risk = f"**{change.risk.value}**" if is_weaker(change) else change.risk.value
     drift = ", live was edited" if change.origin is not Origin.GIT and not setting.fork else ""
     name = _link(for_markdown(change.key, 300), change, setting, step)
@@ -91,6 +92,11 @@ def _what(change: Change, setting: Setting, step: Step) -> str:
     return f"{count(len(every), 'field')}: {', '.join(words)}" if every else "nothing but ownership"
 
 
+def _guards(change: Change, plan: Plan) -> str:
+    blocking = blocking_guards(change, plan)
+    return "".join(f", guard {for_markdown(name)}{'' if name in blocking else ' (lifted)'}" for name in change.guards)
+
+
 def _fields(change: Change, setting: Setting) -> Sequence[FieldChange]:
     """The fields to show: for a fork those that git moved."""
     return [field for field in change.fields if not (setting.fork and field.origin is Origin.DRIFT)]
@@ -102,7 +108,7 @@ def drift_row(change: Change, plan: Plan, setting: Setting, step: Step) -> str:
     if change.action is Action.CREATE:
         live = "deleted live"
     desired = "<br>".join(_side(field, "desired") for field in fields) or "(nothing)"
-    guards = "".join(f", guard {for_markdown(name)}" for name in change.guards)
+    guards = _guards(change, plan)
     risk = f"**{change.risk.value}**" if is_weaker(change) else change.risk.value
     name = _link(for_markdown(change.key, 300), change, setting, step)
     critical = " critical" if change.critical else ""

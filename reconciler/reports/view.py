@@ -159,6 +159,13 @@ def blocking_plan_guards(plan: Plan) -> tuple[str, ...]:
     return tuple(name for name in plan.blocked if name not in on_changes)
 
 
+def rule_words(rule: str) -> tuple[str, str | None]:
+    """Return what the rule of a finding says, and the way out where it is a guard's. A problem's code says itself."""
+    if rule in GUARDS:
+        return guard_words(rule)
+    return RISK_SENTENCES.get(rule.removeprefix("risk-"), rule.replace("-", " ")), None
+
+
 def guard_words(name: str) -> tuple[str, str]:
     """Return what a guard says and the way out; for a name of another version, that it is not known here."""
     guard = GUARDS.get(name)
@@ -325,10 +332,10 @@ def _risks(change: Change, target: str) -> Iterator[Finding]:
     fields = weaker_fields(change)
     for field in fields:
         message = f"{change.action.value} {change.key}: {RISK_SENTENCES[field.risk.value]}: {field_words(field)}"
-        yield _finding(field.risk.value, "warning", message, change, target, field.pointer)
+        yield _finding(f"risk-{field.risk.value}", "warning", message, change, target, field.pointer)
     if not fields and is_weaker(change):
         message = f"{change.action.value} {change.key}: {RISK_SENTENCES[change.risk.value]}"
-        yield _finding(change.risk.value, "warning", message, change, target, "")
+        yield _finding(f"risk-{change.risk.value}", "warning", message, change, target, "")
 
 
 def _drift(change: Change, target: str) -> Finding:
