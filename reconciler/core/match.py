@@ -116,9 +116,10 @@ def _refuse_twins(
     for key, body, entry in sorted(sides, key=lambda side: side[0]):
         if only and key not in only:
             continue
-        claimed = by_natural.get(natural_key(body, key_field) or "", []) + (by_id.get(entry.id, []) if entry else [])
-        twins = claimed if len(by_natural.get(natural_key(body, key_field) or "", [])) > 1 else []
-        twins = twins + [twin for policy in claimed for twin in by_id[policy.id] if len(by_id[policy.id]) > 1]
+        namesakes = by_natural.get(natural_key(body, key_field) or "", [])
+        candidates = [*namesakes, *(by_id.get(entry.id, []) if entry else [])]
+        twins = namesakes if len(namesakes) > 1 else []
+        twins = [*twins, *(twin for one in candidates if len(by_id[one.id]) > 1 for twin in by_id[one.id])]
         if twins:
             named = dict.fromkeys(f"{safe(twin.id)} ({quoted(twin.name)})" for twin in twins)
             raise LiveError(

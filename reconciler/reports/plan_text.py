@@ -168,7 +168,7 @@ def _next_words(plan: Plan) -> str:
 
 
 def _in_sync(plan: Plan, width: int, *, alone: bool) -> Iterator[Line]:
-    """One line, and below it only what is worth a word; *alone*: nothing below it."""
+    """One line, and below it only what is worth a word; *alone*: nothing below it, counts instead of names."""
     start = f"In sync, {count_of(plan.cannot, 'cannot')}" if plan.cannot else "In sync"
     start += ", INCOMPLETE" if not plan.complete else ""
     same = count(plan.summary.get("in_sync", 0), "policy")
@@ -176,7 +176,7 @@ def _in_sync(plan: Plan, width: int, *, alone: bool) -> Iterator[Line]:
     head = short(plan.git.head) + (" DIRTY" if plan.git.dirty else "")
     words = read_words(plan) if plan.live.snapshot else f"read {read_time(plan).partition(' ')[2]}"
     text = f"{start}: {same} at {head} {verb} {safe(plan.target.name)} ({words})."
-    if plan.unmanaged:
+    if plan.unmanaged and alone:
         text += (
             f" {count(len(plan.unmanaged), 'live policy')} {'is' if len(plan.unmanaged) == 1 else 'are'} not in git."
         )
