@@ -9,6 +9,7 @@ import difflib
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,10 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "drift": ("watch", "Report edits made outside git: who, when, what."),
         "log": ("watch", "Audit trail joined with git commits."),
     },
+    "Look up": {
+        "explain": ("explain", "Explain an error, a guard, a field or a policy."),
+        "completion": ("completion", "Shell completion for bash, zsh, fish."),
+    },
     "Server": {
         "serve": ("serve", "Run the reference policy API."),
     },
@@ -69,7 +74,7 @@ class _Group(click.RichGroup):
     def get_command(self, ctx: Context, cmd_name: str) -> PlainCommand | None:
         if cmd_name not in _WHERE:
             return None
-        if ctx.resilient_parsing or _asks_for_help(ctx):
+        if _lists_only(ctx):
             return click.RichCommand(name=cmd_name, help=_WHERE[cmd_name][1])
         module = importlib.import_module(f"reconciler.cli.{_WHERE[cmd_name][0]}")
         command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
@@ -84,9 +89,14 @@ class _Group(click.RichGroup):
         return super().resolve_command(ctx, args)
 
 
-def _asks_for_help(ctx: Context) -> bool:
-    """Whether the group's own help page is being made: it needs the one-liners only."""
-    return bool(ctx.meta.get("reconciler.help"))
+    def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, PlainCommand | None, list[str]]:
+        ctx.meta["reconciler.called"] = True
+        return super().resolve_command(ctx, args)
+
+
+def _lists_only(ctx: Context) -> bool:
+    """Whether only the one-liners are wanted: for the group's own help page, or to complete a command's name."""
+    return bool(ctx.meta.get("reconciler.help")) or (ctx.resilient_parsing and "reconciler.called" not in ctx.meta)
 
 
 def _show_help(ctx: Context, _: click.Parameter, value: bool) -> None:
@@ -131,6 +141,11 @@ def program(ctx: Context, repo: Path) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; every error ends here, in words."""
     state = State()
+    instruction = os.environ.get("_RECONCILER_COMPLETE")
+    if instruction:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(program, {}, "reconciler", "_RECONCILER_COMPLETE", instruction)
     try:
         with program.make_context("reconciler", list(arguments), obj=state) as ctx:
             result = program.invoke(ctx)
@@ -148,6 +163,18 @@ def run(arguments: Sequence[str]) -> int:
         return int(ExitCode.ERROR)
     except ReconcilerError as error:
         return _report(error, json=state.json)
+    except Exception as error:  # noqa: BLE001 - a bug: it keeps its traceback, and stdout keeps its promise
+        traceback.print_exc()
+        return _report(_internal(error), json=state.json)
+
+
+def _internal(error: Exception) -> ReconcilerError:
+    return ReconcilerError(
+        f"a bug in reconciler ({type(error).__name__}); nothing is known about what was done",
+        where="reconciler",
+        fix="run reconciler status, and report the lines above",
+        code="internal",
+    )
 
 
 def _report(error: ReconcilerError, *, json: bool) -> int:
