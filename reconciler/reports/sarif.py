@@ -7,15 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 from reconciler import __version__
-from reconciler.core.guard import GUARDS
 from reconciler.core.model import Plan, Problem
 from reconciler.core.safe import safe
 from reconciler.reports.view import (
-    RISK_SENTENCES,
     WHOLE_PLAN_PATH,
     Finding,
     plan_findings,
     problem_findings,
+    rule_words,
     safe_target,
 )
 
@@ -56,16 +55,15 @@ def _render(findings: Sequence[Finding], version: str, category: str) -> str:
 
 
 def _rule(rule: str, findings: Iterable[Finding]) -> Mapping[str, object]:
-    guard = GUARDS.get(rule)
-    sentence = guard.sentence if guard else RISK_SENTENCES.get(rule, safe(rule).replace("-", " "))
+    sentence, way_out = rule_words(rule)
     level = next(each.level for each in findings if each.rule == rule)
     described: dict[str, object] = {
         "id": safe(rule),
-        "shortDescription": {"text": sentence},
+        "shortDescription": {"text": _message(sentence)},
         "defaultConfiguration": {"level": level},
     }
-    if guard:
-        described["help"] = {"text": guard.way_out}
+    if way_out:
+        described["help"] = {"text": way_out}
     return described
 
 
