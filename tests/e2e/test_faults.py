@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,6 @@ def test_a_list_of_exactly_a_hundred_without_a_total_creates_and_deletes_nothing
 
 
 def neosc_body(key: str) -> dict[str, Any]:
-    import json
-
     body: dict[str, Any] = json.loads(neosc_policy(key))
     return body
 
@@ -209,9 +208,7 @@ def test_a_list_that_is_not_one_is_an_error_and_never_empty(tmp_path: Path, faul
 
 def test_two_live_policies_with_one_name_are_an_error_and_neither_is_touched(tmp_path: Path) -> None:
     with FakeApi("opena2a") as api:
-        repo, program = opena2a(tmp_path, api)
-        import json
-
+        _, program = opena2a(tmp_path, api)
         for number in (1, 2):
             api.add({"id": f"policy_{number}", **json.loads(opena2a_policy(severity="low"))})
 
