@@ -450,9 +450,9 @@ class FakeApi:
         return f"{prefix}{self._made:06x}"
 
 
-def http_date(seconds: float = 0.0, *, skew: float = 0.0) -> str:
-    """An HTTP date so many seconds from now, by a server whose clock is *skew* seconds ahead."""
-    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds + skew), usegmt=True)
+def http_date(seconds: float = 0.0) -> str:
+    """An HTTP date so many seconds from now."""
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
 
 
 def _times(dialect: Dialect) -> Body:

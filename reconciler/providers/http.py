@@ -171,7 +171,8 @@ class Transport:
             pause = pause if asked is None else asked
             if attempt == READ_TRIES - 1 or self.clock.monotonic() + pause >= ends_at:
                 raise trouble
-            self.clock.sleep(pause)
+            if pause > 0:
+                self.clock.sleep(pause)
         raise AssertionError("unreachable")
 
     def _refuse_final(self, seen: _Seen, where: str) -> None:
@@ -276,7 +277,7 @@ class Transport:
             **headers,
         }
         for name, value in sent.items():
-            if not (name.isascii() and value.isascii() and value.isprintable()):
+            if not (re.fullmatch("[A-Za-z0-9-]+", name) and value.isascii() and value.isprintable()):
                 raise ValueError(f"the header {safe(name, 40)} holds what no header may hold")
         if self._token is not None:
             sent["Authorization"] = f"Bearer {self._token.reveal()}"
