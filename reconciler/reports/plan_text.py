@@ -276,8 +276,9 @@ def _facts(change: Change, plan: Plan, width: int) -> Iterator[Line]:
             yield from _detail(f"in {place}", width, "dim")
     for call in change.calls:
         flips = call.operation == "toggle" and plan.target.provider in _FLIPPING
-        note = "  flip, guarded: read before and after" if flips else ""
-        yield from _detail(f"by {call.method} {safe(call.path, WHOLE)}{note}", width, "dim")
+        yield from _detail(f"by {call.method} {safe(call.path, WHOLE)}", width, "dim")
+        if flips:
+            yield from _detail("flip, guarded: read before and after", width, "dim")
 
 
 def _detail(text: str, width: int, style: str = "") -> list[Line]:
@@ -364,7 +365,8 @@ def _list_field(name: str, old: list[Json], new: list[Json], risk: list[Piece], 
     before, after = Counter(map(canonical_json, old)), Counter(map(canonical_json, new))
     reordered = before == after
     note = " (reordered)" if reordered else f" {len(old):,} -> {count(len(new), 'entry')}"
-    yield from flush([*_marked("~"), (f"{name}:{note}", "")], risk, width, indent=_DETAIL)
+    mark = "!" if Risk(risk[0][0]) in WEAKER else "~"
+    yield from flush([*_marked(mark), (f"{name}:{note}", "")], risk, width, indent=_DETAIL)
     for sign, entries, kept in (("-", old, Counter(after)), ("+", new, Counter(before))):
         for number, entry in enumerate(entries):
             form = canonical_json(entry)

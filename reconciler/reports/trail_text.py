@@ -121,8 +121,12 @@ def _entry(target: str, entry: LogEntry, width: int) -> Iterator[Line]:
     left.append((safe(entry.key, _WHOLE), "bold"))
     actor = safe(entry.actor, _WHOLE) if entry.actor else "author unknown"
     if entry.outside_git or entry.commit is None:
-        right: list[Piece] = [("OUTSIDE GIT", "danger"), (f" {actor}", "bold")]
+        right: list[Piece] = [("OUTSIDE GIT", "danger")]
         details = [f"audit {safe(entry.audit_id, _WHOLE)}"] if entry.audit_id else []
+        if sum(columns(text) for text, _ in left) + len("  OUTSIDE GIT ") + columns(actor) <= width:
+            right.append((f" {actor}", "bold"))
+        else:
+            details.insert(0, f"by {actor}")
     else:
         right = [(f"git {short(entry.commit)}", "bold")]
         details = [f"commit {entry.commit}"]

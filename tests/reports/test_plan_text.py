@@ -246,7 +246,7 @@ def test_a_flip_says_that_it_is_guarded() -> None:
     body: dict[str, Json] = {"id": "p", "name": "P", "description": "d", "type": "access", "rules": []}
     plan = make_plan(inputs([policy(body)], [applied(body)], [live(body, enabled=False)], provider="neosc"))
 
-    assert "by PATCH /policies/p  flip, guarded: read before and after" in render_plan(plan)
+    assert "flip, guarded: read before and after" in render_plan(plan)
 
 
 def test_in_sync_is_one_line() -> None:
