@@ -121,8 +121,8 @@ def apply_plan(
             run = _finish(planned, _skip_all(planned), ExitCode.BLOCKED)
         else:
             run = _carry_out(session, planned, lock, stop, progress, machine)
-    except BaseException:
-        # Nothing is in doubt here: what may have been sent ends in a Run, which keeps the lock itself.
+    except ReconcilerError:
+        # Raised before anything was sent. A bug in the middle keeps the lock: nobody knows what is under way.
         lock.release()
         raise
     if not _is_in_doubt(run):
@@ -155,7 +155,20 @@ def _plan_at_head(session: Session, name: str, only: Sequence[str], saved: Plan 
     if saved is not None:
         _require_same_tree(repository, saved, head, (FILE_NAME, OVERRIDES_NAME, target.policies))
     planned = plan_target(session, repository, files, target, head, only=only, applying=True)
+    _warn_unpushed(session, planned, head)
     return planned if saved is None else _restrict(planned, saved)
+
+
+def _warn_unpushed(session: Session, planned: Planned, head: str) -> None:
+    """Say so when the commit is on no branch of the remote: nobody else can look up who asked for its changes."""
+    remote, repository = planned.remote, planned.repository
+    if remote is None:
+        return
+    tracked = repository.list_refs(f"refs/remotes/{remote}").values()
+    if any(repository.is_ancestor(head, tip) for tip in set(tracked)):
+        return
+    if head not in repository.list_remote(remote, "refs/heads/*").values():
+        session.notice(f"warning: commit {head[:7]} is not on {remote} yet; push it, so that others can find it")
 
 
 def _require_same_tree(repository: Repository, saved: Plan, head: str, paths: Sequence[str]) -> None:

@@ -205,3 +205,12 @@ def test_removing_the_last_file_deletes_the_policy_and_a_folder_that_never_was_i
     assert live(server) == {}
     assert mistyped.code == 1
     assert mistyped.json()["problems"][0]["code"] == "missing-folder"
+
+
+def test_an_unpushed_commit_is_applied_with_a_warning(repo: Repo, program: Program) -> None:
+    pushed = program.ok("apply", "--yes")
+    repo.commit({FILE: opena2a_policy(severity="high")}, "Raise the severity")
+    unpushed = program.ok("apply", "--yes")
+
+    assert "not on origin" not in pushed.err
+    assert "not on origin" in unpushed.err
