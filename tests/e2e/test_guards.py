@@ -62,7 +62,7 @@ def disable(**more: Any) -> dict[str, str]:
 
 
 def is_enabled(server: RunningServer) -> bool:
-    return any(policy["id"] == MFA and policy["enabled"] for policy in call_neosc(server, "GET")["policies"])
+    return any(policy["id"] == MFA and policy["enabled"] for policy in call_neosc(server, "GET"))
 
 
 def test_disabling_a_critical_policy_is_blocked_in_text_json_and_exit_code(
