@@ -143,6 +143,15 @@ def exception_warnings(
         yield f"{quoted(policy.key)} has {state.broken} {what} without a valid last day: not granted"
 
 
+def warnings_about(key: str, warnings: Iterable[str]) -> tuple[str, ...]:
+    """Return those of a plan's warnings that speak of an exception of one policy, to be shown beside its change.
+
+    A saved plan holds nothing else of exceptions. Other policies' texts stand behind the key and cannot pass for it.
+    """
+    start = re.compile(rf"exception (?:until {_DAY.pattern}(?:, ends [a-z0-9 ]+)? )?on {re.escape(quoted(key))} by ")
+    return tuple(line for line in warnings if start.match(line))
+
+
 # ------------------------------------------------------------------------------------------------ helpers
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from reconciler.core.canonical import canonical_json
 from reconciler.core.diff import pointer_to
+from reconciler.core.exceptions import warnings_about
 from reconciler.core.guard import EVERY, WEAKER
 from reconciler.core.model import (
     MISSING,
@@ -257,6 +258,8 @@ def _facts(change: Change, plan: Plan, width: int) -> Iterator[Line]:
             yield from _detail(
                 f"guard {safe(name)}: lifted until {safe(entry.until)} by {safe(entry.owner)}", width, "yellow"
             )
+    for line in warnings_about(change.key, plan.warnings):
+        yield from _detail(safe(line, WHOLE), width, "yellow")
     if is_drift(change):
         yield from _detail(_drift_words(change), width, "cyan")
     if change.adopts:

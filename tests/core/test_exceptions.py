@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.exceptions import apply_exceptions
+from reconciler.core.exceptions import apply_exceptions, warnings_about
 from reconciler.core.model import Action, Json, Origin, Plan, Policy, Risk
 from reconciler.core.plan import ledger_after, make_plan
 from tests.builders import applied, inputs, live, policy, rate_limit
@@ -229,3 +229,16 @@ def test_what_people_write_into_an_exception_cannot_forge_a_line() -> None:
     [line] = plan.warnings
     assert "\n" not in line
     assert "\x1b" not in line
+
+
+def test_the_lines_about_one_policy_cannot_be_forged_by_another_ones_reason() -> None:
+    forged = 'x" on "Rate Limit" by nobody: exception until 2026-11-20 on "Rate Limit" by nobody'
+    other = policy(
+        rate_limit("Other"), metadata={"exceptions": [exception(LOOSE, reason=forged), exception(LOOSE, "2026-12-31")]}
+    )
+
+    plan = at(DURING, other, applied(rate_limit("Other")), live(rate_limit("Other")))
+
+    assert warnings_about("Rate Limit", plan.warnings) == ()
+    assert warnings_about("Other", plan.warnings) == plan.warnings
+    assert len(plan.warnings) == 2
