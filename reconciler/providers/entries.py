@@ -5,6 +5,7 @@ Only the frame is strict (a list of objects). Servers add fields freely, and an 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from reconciler.core.model import Json, TrailEntry
 from reconciler.providers.wire import expect_object, is_id
 
 _MAX_TEXTS: Final = 200
-_RESOURCE = re.compile(r"(?:security[_-])?polic(?:y|ies):(.+)", re.IGNORECASE)
+_RESOURCE = re.compile(r"(?:security[_-])?polic(?:y|ies)[:/](.+)", re.IGNORECASE)
 _POLICY_TYPES: Final = frozenset(("policy", "policies", "security_policy", "security_policies", "security-policy"))
 
 
@@ -36,7 +37,7 @@ def entries_from_wire(values: Sequence[Json]) -> tuple[TrailEntry, ...]:
 def _entry(value: dict[str, Json]) -> TrailEntry:
     success = value.get("success")
     return TrailEntry(
-        id=_text(value, "id", "log_id"),
+        id=_text(value, "id", "log_id") or _made_id(value),
         at=_text(value, "timestamp", "created_at", "createdAt", "at"),
         actor=_text(value, "user_email", "userEmail", "actor", "user_id", "userId") or None,
         action=_text(value, "action"),
@@ -46,6 +47,12 @@ def _entry(value: dict[str, Json]) -> TrailEntry:
         texts=tuple(text for _, text in zip(range(_MAX_TEXTS), _texts(value), strict=False)),
         success=success is not False,
     )
+
+
+def _made_id(value: Mapping[str, Json]) -> str:
+    """An id made of the content, for a trail that gives none: enough to tell a new entry from those there before."""
+    content = json.dumps(value, sort_keys=True).encode()
+    return "no-id-" + hashlib.sha256(content).hexdigest()[:16]
 
 
 def _text(value: Mapping[str, Json], *keys: str) -> str:
