@@ -82,15 +82,11 @@ class _Group(click.RichGroup):
         return command
 
     def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, PlainCommand | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in _WHERE:
+        ctx.meta["reconciler.called"] = True
+        if args and not args[0].startswith("-") and args[0] not in _WHERE and not ctx.resilient_parsing:
             near = difflib.get_close_matches(args[0], _WHERE, n=1)
             hint = f'; did you mean "{near[0]}"?' if near else "; reconciler --help lists them"
             ctx.fail(f"there is no command {args[0]!r}{hint}")
-        return super().resolve_command(ctx, args)
-
-
-    def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, PlainCommand | None, list[str]]:
-        ctx.meta["reconciler.called"] = True
         return super().resolve_command(ctx, args)
 
 

@@ -10,6 +10,7 @@ import rich_click as click
 from click import Context
 
 from reconciler.cli.app import State
+from reconciler.cli.names import complete_keys, complete_targets
 from reconciler.cli.output import note
 from reconciler.clock import SystemClock, SystemRandom
 from reconciler.workflows.session import Session, open_session
@@ -26,15 +27,20 @@ def targets_option(command: _Command) -> _Command:
         multiple=True,
         metavar="NAME",
         envvar="RECONCILER_TARGET",
+        shell_complete=complete_targets,
         help="Target from reconciler.yaml; repeatable.",
     )(command)
 
 
 def only_option(command: _Command) -> _Command:
     """`--only KEY`, repeatable; the plan is then incomplete."""
-    return click.option("--only", multiple=True, metavar="KEY", help="Only this policy; repeatable. Never deletes.")(
-        command
-    )
+    return click.option(
+        "--only",
+        multiple=True,
+        metavar="KEY",
+        shell_complete=complete_keys,
+        help="Only this policy; repeatable. Never deletes.",
+    )(command)
 
 
 def format_options(*formats: str) -> Callable[[_Command], _Command]:

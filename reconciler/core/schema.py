@@ -227,6 +227,10 @@ class Schemas:
         """
         return self._policy(provider, type_name).schema
 
+    def whole_schema(self, name: str) -> Schema:
+        """Return the schema *name* with every `$ref` of its own replaced, for explaining its fields."""
+        return self._compiled(name, _ANY, lambda: self.raw[name]).schema
+
     def check_policy(self, provider: str, document: Document) -> tuple[Problem, ...]:
         """Return every problem of a policy file's document, errors and warnings, in the order of the file's keys.
 
