@@ -1,0 +1,247 @@
+"""A run of the real engine in a simulated process: from the plan to the recorded ledger, `workflows/applying.py` whole.
+
+Only what reads files is replaced: desired policies come from the simulated commit as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+from reconciler.core.guard import Overrides
+from reconciler.core.model import (
+    CommitInfo,
+    Confidence,
+    Drift,
+    GitInfo,
+    Json,
+    Policy,
+    Source,
+    TargetInfo,
+    TargetSettings,
+)
+from reconciler.core.plan import Facts, PlanInput, make_plan
+from reconciler.core.schema import load_schemas
+from reconciler.core.secret import Secret
+from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.journal import JournalError
+from reconciler.ledger import owned, read_ledger
+from reconciler.providers.http import Transport
+from reconciler.providers.registry import capabilities_of, make_provider
+from reconciler.workflows.applying import Machine, Run, apply_plan
+from reconciler.workflows.planning import Planned, TrailReader, sync_ledger
+from reconciler.workflows.session import Desired, Files, Session
+from tests.simulation.chance import Chance
+from tests.simulation.gitstore import Clone, Objects
+from tests.simulation.wire import Network
+from tests.simulation.world import Crashed, Process, SimClock, World
+
+TOKEN = "simulated-token-4f1d9c7be2a8"
+NAME = "sim"
+FOLDER = "policies/sim"
+SCHEMAS = load_schemas()
+
+
+@dataclass
+class SimRandom:
+    """Jitter and nonces of one process, from the seed."""
+
+    chance: Chance
+    process: str
+    nonces: list[str] = field(default_factory=list)
+    _count: int = 0
+
+    def uniform(self, low: float, high: float) -> float:
+        self._count += 1
+        return self.chance.between(f"jitter/{self.process}/{self._count}", low, high)
+
+    def nonce(self) -> str:
+        label = f"{self.chance.seed}/{self.process}/{len(self.nonces)}"
+        self.nonces.append(blake2b(label.encode(), digest_size=16).hexdigest())
+        return self.nonces[-1]
+
+
+@dataclass
+class SimJournal:
+    """The journal of one process (`executor.JournalPort`): what is durable, and a disk that may be full or slow."""
+
+    world: World
+    chance: Chance
+    process: Process
+    rates: Mapping[str, float]
+    records: list[Mapping[str, Json]] = field(default_factory=list)
+    _count: int = 0
+
+    def __enter__(self) -> SimJournal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def append(self, records: Iterable[Mapping[str, Json]]) -> None:
+        written = list(records)
+        self._count += 1
+        label = f"disk/{self.process.name}/{self._count}"
+        fate = self.chance.mishap(label, self.chance.weighted(label, self.rates))
+        if fate == "disk-full":
+            raise JournalError("the journal cannot be written", where="journal", fix="make room")
+        if self.world.is_alone:
+            # A stall is a laptop that sleeps, a machine that is moved: time passes, and nothing else.
+            long = self.chance.between(label + "/stall", 20, 400) if fate == "stall" else 0.0
+            self.world.pause(self.chance.between(label + "/time", 0.001, 0.02) + long)
+        self.records += written
+
+
+@dataclass
+class Job:
+    """One run that is to be made: where, at which commit, and how it ended. `exit` is None while it runs or crashed."""
+
+    process: Process
+    clone: Clone
+    head: str
+    started: float
+    random: SimRandom
+    journal: SimJournal
+    notices: list[str] = field(default_factory=list)
+    plans: list[Planned] = field(default_factory=list)
+    run: Run | None = None
+    error: ReconcilerError | None = None
+    exit: ExitCode | None = None
+    ended: float | None = None
+    stopped: bool = False
+
+
+def perform(
+    job: Job, world: World, network: Network, settings: TargetSettings, objects: Objects, *, lock_timeout: float
+) -> None:
+    """Do one run to its end, in the task that calls this."""
+    session = Session(
+        Path("/simulated"),
+        {"CI_JOB_URL": job.process.name},
+        SimClock(world, job.process),
+        job.random,
+        job.notices.append,
+        SCHEMAS,
+    )
+    job.clone.checkout(job.head)
+    try:
+        job.run = apply_plan(
+            session,
+            NAME,
+            lambda: _plan(job, session, network, settings, objects),
+            confirm=lambda plan: True,
+            lock_timeout=lock_timeout,
+            stop=lambda: job.stopped,
+            machine=Machine(open_journal=lambda path: job.journal, spread=lambda limit: world.spread),
+        )
+        job.exit = job.run.exit
+    except ReconcilerError as error:
+        job.error, job.exit = error, error.exit
+    except Crashed:
+        raise
+    job.ended = world.now
+
+
+def _plan(job: Job, session: Session, network: Network, settings: TargetSettings, objects: Objects) -> Planned:
+    """As `workflows.planning.plan_target`, less the files."""
+    store = cast(Any, job.clone)
+    synced = sync_ledger(session, store, "origin", NAME, applying=True)
+    ledger = read_ledger(store, synced.tip)
+    keys = owned(store, job.head, ledger.entries, lambda path, data: (_policy(json.loads(data), path).key,))
+    entries = {key: entry for key, entry in sorted(ledger.entries.items()) if key in keys}
+    transport = Transport(
+        settings.url,
+        Secret(TOKEN),
+        deadline=settings.deadline,
+        clock=session.clock,
+        random=session.random,
+        wire=lambda: network.wire(job.process),
+    )
+    provider = make_provider(settings, transport)
+    listing = provider.fetch_listing()
+    policies = desired_at(objects, job.head)
+    inputs = PlanInput(
+        tool="0.0.0",
+        target=TargetInfo(NAME, settings.provider, settings.url, listing.mode),
+        capabilities=capabilities_of(settings),
+        settings=settings,
+        git=GitInfo(job.head, ledger.applied_commit, dirty=False, shallow=False),
+        policies=policies,
+        applied=entries,
+        live=listing,
+        schema_of=lambda body: schema_of(settings, body),
+        commits=commits_at(objects, job.head),
+        overrides=Overrides(),
+        now=session.clock.now(),
+        drift_of=lambda applied, live, content: Drift(None, None, None, Confidence.UNKNOWN),
+        facts=Facts(
+            descends=ledger.applied_commit is None or job.clone.is_ancestor(ledger.applied_commit, job.head),
+            applying=True,
+        ),
+    )
+    planned = Planned(
+        make_plan(inputs),
+        inputs,
+        settings,
+        Desired(policies, None, ()),
+        cast(Files, None),
+        store,
+        provider,
+        "origin",
+        synced,
+        ledger,
+        TrailReader(provider, session.notice),
+    )
+    job.plans.append(planned)
+    return planned
+
+
+# ------------------------------------------------------------------------------------------------------- git
+
+
+def path_of(key: str) -> str:
+    return f"{FOLDER}/{key}.json"
+
+
+def desired_at(objects: Objects, head: str) -> tuple[Policy, ...]:
+    """The policies that a commit of the simulated repository asks for."""
+    files = objects.commits[head].files
+    found = [_policy(json.loads(objects.blobs[blob]), path) for path, blob in files.items() if path.startswith(FOLDER)]
+    return tuple(sorted(found, key=lambda policy: policy.key))
+
+
+def _policy(value: dict[str, Any], path: str) -> Policy:
+    body = {name: field for name, field in value.items() if name != "enabled"}
+    return Policy(str(value.get("id", value["name"])), body, value["enabled"], {}, Source(path, 1))
+
+
+def commits_at(objects: Objects, head: str) -> dict[str, CommitInfo]:
+    """The commit that touched each path last; for one that is gone, the commit that removed it."""
+    found: dict[str, CommitInfo] = {}
+    chain = objects.chain(head)
+    for sha, parent in zip(chain, [*chain[1:], None], strict=True):
+        after = objects.commits[sha].files
+        before = objects.commits[parent].files if parent is not None else {}
+        for path in after.keys() | before.keys():
+            if after.get(path) != before.get(path):
+                found.setdefault(path, CommitInfo(sha, "somebody", "change policies"))
+    return found
+
+
+_schemas: dict[tuple[str, str | None], Mapping[str, object]] = {}
+
+
+def schema_of(settings: TargetSettings, body: Mapping[str, Json]) -> Mapping[str, object]:
+    kind = body.get(capabilities_of(settings).type_field)
+    name = kind if isinstance(kind, str) else None
+    found = _schemas.get((settings.provider, name))
+    if found is None:
+        found = _schemas[settings.provider, name] = SCHEMAS.policy_schema(settings.provider, name)
+    return found
