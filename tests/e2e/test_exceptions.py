@@ -93,7 +93,7 @@ def test_an_exception_that_ends_is_taken_back_by_the_next_apply_without_a_commit
     run = program.ok("apply", "--yes", "--json").json()
 
     assert (before.exit, was_enabled) == (ExitCode.DONE, False)
-    assert f"ended on {day(-1)}, so the policy is" in text
+    assert f"ended on {day(-1)}, so the policy is restored" in " ".join(text.split())
     assert [(outcome["action"], outcome["status"]) for outcome in run["outcomes"]] == [("enable", "applied")]
     assert is_enabled(server)
     assert "; why=exception-ended)" in server.mutations[-1].headers["user-agent"]
