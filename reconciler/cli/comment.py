@@ -10,6 +10,7 @@ import rich_click as click
 from click import Context
 
 from reconciler.cli.output import emit
+from reconciler.core.safe import for_log, safe
 from reconciler.errors import ConfigError, ExitCode, ReconcilerError
 
 MAX_EVENT_BYTES = 32 * 1024 * 1024
@@ -42,7 +43,7 @@ def comment_command(ctx: Context, plan: Path) -> int:
     for done in result.done:
         old = f", {done.outdated} marked as outdated" if done.outdated else ""
         short = "" if done.complete else "; NOT every row fits: read the whole plan before approving"
-        emit(f"Comment for {done.target}: {words[done.act.value]}{old}{short}")
+        emit(for_log(f"Comment for {safe(done.target)}: {words[done.act.value]}{old}{short}", prefix=""))
     return ExitCode.DONE if all(done.complete for done in result.done) else ExitCode.ERROR
 
 

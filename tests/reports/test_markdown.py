@@ -233,7 +233,17 @@ def test_a_fork_learns_nothing_live() -> None:
     for budget in (COMMENT_BUDGET, 2_500, 1_500):
         text = render_markdown(whole, setting=Setting(fork=True), budget=budget)
 
-        for word in (secret, "drifted", "admin", "4821", "restored-value", "theirs", "STRICT", "policies&#46;example"):
+        for word in (
+            secret,
+            "drifted",
+            "live was edited",
+            "admin",
+            "4821",
+            "restored-value",
+            "theirs",
+            "STRICT",
+            "policies&#46;example",
+        ):
             assert word not in text, (word, budget)
     text = render_markdown(whole, setting=Setting(fork=True))
     assert "wanted" in text
