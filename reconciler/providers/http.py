@@ -138,7 +138,7 @@ class Transport:
         ends_at = self.clock.monotonic() + READ_SECONDS
         where = f"GET {self.origin}{self.origin.prefix}{path}"
         for attempt in range(READ_TRIES):
-            self._pace.enter(is_write=False)
+            ends_at += self._pace.enter(is_write=False)
             seconds = min(self._deadline, ends_at - self.clock.monotonic())
             seen = self._exchange("GET", path, None, {}, seconds=max(seconds, 0.1), is_write=False)
             trouble: LiveError

@@ -34,8 +34,9 @@ class Pace:
         self._under_way = 0
         self._ends_at = 0.0
 
-    def enter(self, *, is_write: bool) -> None:
-        """Take a place in the window; when none is left, wait until the next one begins."""
+    def enter(self, *, is_write: bool) -> float:
+        """Take a place in the window; when none is left, wait until the next one begins. Return the seconds waited."""
+        waited = 0.0
         while True:
             with self._lock:
                 wait = self._wait(0 if is_write else min(KEPT_FOR_WRITES, self._most // 10))
@@ -43,8 +44,9 @@ class Pace:
                     self._under_way += 1
                     if self._left is not None:
                         self._left -= 1
-                    return
+                    return waited
             self._clock.sleep(wait)
+            waited += wait
 
     def leave(self, headers: Mapping[str, str]) -> None:
         """Learn from a reply; an exchange without one leaves with no headers."""

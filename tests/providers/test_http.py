@@ -283,6 +283,21 @@ def test_a_slow_server_is_slowed_down_for_before_it_says_429() -> None:
             assert transport.send("PATCH", "/policies/pol-mfa-required", {}, {}).status == 200
 
 
+def test_waiting_for_the_next_window_is_not_taken_off_the_time_to_read(clock: FakeClock) -> None:
+    timeouts: list[float] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        timeouts.append(request.extensions["timeout"]["read"])
+        return httpx.Response(200, json=[], headers={"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "60"})
+
+    transport = make("http://127.0.0.1:8800/api", clock, wire=lambda: httpx.MockTransport(handle))
+    read(transport)
+    read(transport)
+
+    assert clock.slept == [61.0]
+    assert timeouts == [5.0, 5.0]
+
+
 # ----------------------------------------------------------------------------------------------- hostile replies
 
 
