@@ -50,7 +50,13 @@ def test_what_names_no_policy_has_no_policy_id(resource: str) -> None:
 
 def test_a_number_for_an_id_is_read_as_text() -> None:
     assert entry(id=17).id == "17"
-    assert entry(id=True).id == ""
+
+
+def test_entries_without_an_id_are_told_apart_by_what_they_say() -> None:
+    first, again, other = entry(details="a"), entry(details="a"), entry(details="b", id=True)
+
+    assert first.id == again.id != other.id
+    assert other.id.startswith("no-id-")
 
 
 def test_only_false_is_a_failure() -> None:
