@@ -253,8 +253,10 @@ def _entry(policy: Policy, live: LivePolicy, commit: str, annotation: Annotation
 
 
 def _is_as_applied(policy: Policy, old: Applied, schema: Schema) -> bool:
-    same = json_equal(canonical(dict(policy.body), schema), canonical(dict(old.body), schema))
-    return same and policy.enabled == old.enabled
+    if policy.enabled != old.enabled:
+        return False
+    now, before = dict(policy.body), dict(old.body)
+    return json_equal(now, before) or json_equal(canonical(now, schema), canonical(before, schema))
 
 
 def _unsent_body(policy: Policy, live: LivePolicy, old: Applied | None) -> Body:
