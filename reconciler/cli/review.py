@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from click import Context
 
 from reconciler.cli.options import format_options, only_option, session_of, targets_option, wants_json
 from reconciler.cli.output import emit, emit_json, note, to_json, use_color, write_file
+from reconciler.cli.reports import PLAN_FORMATS, PROBLEM_FORMATS, report_option, write_reports
 from reconciler.core.model import Plan
 from reconciler.errors import ExitCode, ReconcilerError, worst
 
@@ -22,23 +23,34 @@ MAX_PLAN_BYTES = 256 * 1024 * 1024
 
 @click.command("validate", short_help="Check files against the schema. No network needed.")
 @targets_option
-@format_options("text", "json")
+@report_option(PROBLEM_FORMATS)
+@format_options(*PROBLEM_FORMATS)
 @click.pass_context
-def validate_command(ctx: Context, targets: tuple[str, ...], format: str) -> int:
+def validate_command(ctx: Context, targets: tuple[str, ...], report: Mapping[str, str], format: str) -> int:
     """Check every policy file, reconciler.yaml and overrides.yaml against the schemas. Needs no network.
 
     \b
     reconciler validate
     reconciler validate --json
+    reconciler validate --report sarif=found.sarif --report github=-
     """
     import sys
 
+    from reconciler.reports.formats import render_problems_as
     from reconciler.reports.problems import problems_to_json, render_problems
     from reconciler.workflows.session import validate
 
     found = validate(session_of(ctx), targets)
+    write_reports(
+        report,
+        lambda name: render_problems_as(name, found.problems, files=found.files),
+        format=format,
+        json=wants_json(ctx),
+    )
     if wants_json(ctx):
         emit_json(problems_to_json(found.problems))
+    elif format != "text":
+        emit(render_problems_as(format, found.problems, files=found.files))
     elif found.problems:
         emit(render_problems(found.problems, files=found.files, color=use_color(sys.stdout)))
     else:
@@ -61,7 +73,8 @@ def validate_command(ctx: Context, targets: tuple[str, ...], format: str) -> int
 @click.option("-q", "quiet", is_flag=True, help="Only the four last lines.")
 @click.option("--oneline", is_flag=True, help="One line per policy.")
 @click.option("--full", is_flag=True, help="Unchanged fields as well.")
-@format_options("text", "json")
+@report_option(PLAN_FORMATS)
+@format_options(*PLAN_FORMATS)
 @click.pass_context
 def plan_command(
     ctx: Context,
@@ -74,6 +87,7 @@ def plan_command(
     quiet: bool,
     oneline: bool,
     full: bool,
+    report: Mapping[str, str],
     format: str,
 ) -> int:
     """Show what apply would change and who asked for it. Never writes to the live system.
@@ -82,9 +96,11 @@ def plan_command(
     reconciler plan
     reconciler plan --target neosc --out plan.json --detailed-exitcode
     reconciler plan --live snapshot.json --commit HEAD
+    reconciler plan --report markdown=plan.md --report sarif=plan.sarif
     """
     import sys
 
+    from reconciler.reports.formats import render_plans
     from reconciler.reports.plan_json import plan_to_json, plans_to_json
     from reconciler.reports.plan_text import render_plan
     from reconciler.workflows.planning import plan_targets
@@ -98,8 +114,11 @@ def plan_command(
     style = "quiet" if quiet else "oneline" if oneline else "full" if full else "default"
     if planned.failed and not plans:
         raise planned.failed[0]
+    write_reports(report, lambda name: render_plans(name, plans), format=format, json=wants_json(ctx))
     if wants_json(ctx):
         emit_json(value)
+    elif format != "text":
+        emit(render_plans(format, plans))
     else:
         emit("\n".join(render_plan(plan, color=use_color(sys.stdout), style=style) for plan in plans))
     for error in planned.failed:
@@ -114,29 +133,37 @@ def _detailed(blocked: object, pending: object) -> ExitCode:
     return ExitCode.BLOCKED if blocked else ExitCode.CHANGES if pending else ExitCode.DONE
 
 
-@click.command("show", short_help="Print a saved plan as text or JSON.")
+@click.command("show", short_help="Print a saved plan in any format.")
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("-q", "quiet", is_flag=True, help="Only the four last lines.")
 @click.option("--oneline", is_flag=True, help="One line per policy.")
 @click.option("--full", is_flag=True, help="Unchanged fields as well.")
-@format_options("text", "json")
+@report_option(PLAN_FORMATS)
+@format_options(*PLAN_FORMATS)
 @click.pass_context
-def show_command(ctx: Context, plan: Path, quiet: bool, oneline: bool, full: bool, format: str) -> int:
+def show_command(
+    ctx: Context, plan: Path, quiet: bool, oneline: bool, full: bool, report: Mapping[str, str], format: str
+) -> int:
     """Print a plan that `plan --out` saved.
 
     \b
     reconciler show plan.json
     reconciler show plan.json --json
+    reconciler show plan.json --format html >plan.html
     """
     import sys
 
+    from reconciler.reports.formats import render_plans
     from reconciler.reports.plan_json import plan_to_json, plans_to_json
     from reconciler.reports.plan_text import render_plan
 
     plans = read_plans(plan)
+    write_reports(report, lambda name: render_plans(name, plans), format=format, json=wants_json(ctx))
     style = "quiet" if quiet else "oneline" if oneline else "full" if full else "default"
     if wants_json(ctx):
         emit_json(plan_to_json(plans[0]) if len(plans) == 1 else plans_to_json(plans))
+    elif format != "text":
+        emit(render_plans(format, plans))
     else:
         emit("\n".join(render_plan(each, color=use_color(sys.stdout), style=style) for each in plans))
     return ExitCode.DONE
