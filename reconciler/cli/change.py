@@ -25,6 +25,12 @@ from reconciler.workflows.session import Session, read_config
 @click.argument("plan", required=False, type=click.Path(path_type=Path))
 @targets_option
 @only_option
+@click.option(
+    "--reviewed",
+    type=click.Path(path_type=Path),
+    metavar="PLAN",
+    help="Go on only if no more gets weaker than in this plan.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask. Lifts no guard.")
 @click.option(
     "--lock-timeout", type=click.FloatRange(min=0), default=0.0, metavar="S", help="Wait this long for another run."
@@ -36,6 +42,7 @@ def apply_command(
     plan: Path | None,
     targets: tuple[str, ...],
     only: tuple[str, ...],
+    reviewed: Path | None,
     yes: bool,
     lock_timeout: float,
     format: str,
@@ -50,6 +57,7 @@ def apply_command(
     session = session_of(ctx)
     saved = _saved_plans(plan, targets, only)
     names = [each.target.name for each in saved] if saved else _target_names(session, targets)
+    agreed = _reviewed_plans(reviewed, names)
     as_json = wants_json(ctx)
 
     def confirm(shown: Plan) -> bool:
@@ -76,6 +84,7 @@ def apply_command(
                         session,
                         name,
                         saved=saved[position] if saved else None,
+                        reviewed=agreed.get(name),
                         only=only,
                         confirm=confirm,
                         lock_timeout=lock_timeout,
@@ -119,6 +128,21 @@ def _saved_plans(path: Path | None, targets: tuple[str, ...], only: tuple[str, .
             "the plan file has no plan for this target", where="--target", fix="plan that target", code="usage"
         )
     return chosen
+
+
+def _reviewed_plans(path: Path | None, names: list[str]) -> dict[str, Plan]:
+    """Return the reviewed plans of these targets by name; every one of them must have been reviewed."""
+    if path is None:
+        return {}
+    plans = {plan.target.name: plan for plan in read_plans(path)}
+    for name in names:
+        if name not in plans:
+            raise UsageError(
+                f"the reviewed plan has nothing about target {name}",
+                where="--reviewed",
+                fix="name the plan that was reviewed for this target",
+            )
+    return plans
 
 
 def _target_names(session: Session, targets: tuple[str, ...]) -> list[str]:

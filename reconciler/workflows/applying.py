@@ -19,6 +19,7 @@ from reconciler.core.model import Annotation, Body, Change, LivePolicy, Outcome,
 from reconciler.core.plan import digest_of, ledger_after, must_record, order_rank
 from reconciler.core.planform import change_to_json
 from reconciler.core.ports import RefUpdate
+from reconciler.core.reviewed import beyond_review
 from reconciler.errors import ExitCode, LiveError, ReconcilerError, StaleError, UsageError
 from reconciler.executor import JournalPort, Ports, Result, Spread, execute, in_threads
 from reconciler.journal import Journal
@@ -58,6 +59,7 @@ def apply(
     name: str,
     *,
     saved: Plan | None = None,
+    reviewed: Plan | None = None,
     only: Sequence[str] = (),
     confirm: Callable[[Plan], bool],
     lock_timeout: float = 0.0,
@@ -66,9 +68,17 @@ def apply(
 ) -> Run:
     """Make target *name* match the commit at HEAD and record what was done.
 
-    With *saved* exactly that plan is carried out, or `StaleError` is raised. *confirm* is asked once, and only when
-    there is something to do. Raises before anything was sent; after that every end is a `Run`.
+    With *saved* exactly that plan is carried out, or `StaleError` is raised; with *reviewed* a plan that weakens no
+    more than that one. *confirm* is asked once, and only when there is something to do. Raises before anything was
+    sent; after that every end is a `Run`.
     """
+
+    def plan() -> Planned:
+        planned = _plan_at_head(session, name, only, saved)
+        if reviewed is not None and not _stops_everything(planned.plan):
+            _require_reviewed(planned.plan, reviewed)
+        return planned
+
     return apply_plan(
         session,
         name,
@@ -214,6 +224,25 @@ def _asks_the_same(saved: Change, found: Change) -> bool:
 
 
 def _stale(saved: Plan, why: str) -> StaleError:
+def _require_reviewed(plan: Plan, reviewed: Plan) -> None:
+    """Raise `StaleError` when *plan* weakens what *reviewed* does not, or is for another place."""
+    if (reviewed.target.name, reviewed.target.provider, reviewed.target.url) != (
+        plan.target.name,
+        plan.target.provider,
+        plan.target.url,
+    ):
+        raise _stale(reviewed, "it was made for another target, provider or url")
+    beyond = beyond_review(plan, reviewed)
+    if beyond:
+        named = "; ".join(beyond[:10]) + (f"; and {len(beyond) - 10} more" if len(beyond) > 10 else "")
+        raise StaleError(
+            f"more would get weaker than was reviewed: {named}",
+            where=f"plan {reviewed.fingerprint[7:19]}",
+            fix="have a new plan reviewed: reconciler plan --out FILE",
+            code="not-reviewed",
+        )
+
+
     return StaleError(
         f"the plan no longer fits: {why}", where=f"plan {saved.fingerprint[7:19]}", fix="plan again and review it"
     )
