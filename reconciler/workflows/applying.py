@@ -82,7 +82,7 @@ def apply(
     return apply_plan(
         session,
         name,
-        lambda: _plan_at_head(session, name, only, saved),
+        plan,
         confirm=confirm,
         lock_timeout=lock_timeout,
         stop=stop,
@@ -216,14 +216,6 @@ def _restrict(planned: Planned, saved: Plan) -> Planned:
     return replace(planned, plan=plan)
 
 
-def _asks_the_same(saved: Change, found: Change) -> bool:
-    """Whether two changes do the same to the same policy; who asked, and for which guards, may have moved."""
-    moving = {"commit", "drift", "guards", "source"}
-    before, now = change_to_json(saved), change_to_json(found)
-    return all(before[name] == now[name] for name in before.keys() - moving)
-
-
-def _stale(saved: Plan, why: str) -> StaleError:
 def _require_reviewed(plan: Plan, reviewed: Plan) -> None:
     """Raise `StaleError` when *plan* weakens what *reviewed* does not, or is for another place."""
     if (reviewed.target.name, reviewed.target.provider, reviewed.target.url) != (
@@ -251,6 +243,14 @@ def _require_reviewed(plan: Plan, reviewed: Plan) -> None:
 def _again_if_recorded(session: Session, planned: Planned, plan: Callable[[], Planned]) -> Planned:
     """Plan again when another run recorded something before we had the lock; what was agreed to must still be asked."""
     synced = sync_ledger(session, planned.repository, planned.remote, planned.settings.name, applying=True)
+def _asks_the_same(saved: Change, found: Change) -> bool:
+    """Whether two changes do the same to the same policy; who asked, and for which guards, may have moved."""
+    moving = {"commit", "drift", "guards", "source"}
+    before, now = change_to_json(saved), change_to_json(found)
+    return all(before[name] == now[name] for name in before.keys() - moving)
+
+
+def _stale(saved: Plan, why: str) -> StaleError:
     if synced.tip == planned.sync.tip:
         return planned
     again = plan()
