@@ -9,6 +9,7 @@ not before the quiescence time has passed (reliability.md 3.1 to 3.5).
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -92,7 +93,8 @@ class Ports:
 class Result:
     """One change after the run: its outcome, the live policy as last read, whether it was refused as stale.
 
-    `sent` counts requests that may have reached the server; `doubt` stays True when nobody can say what they did.
+    `sent` counts requests that left; `doubt` stays True when nobody can say what they did. `confirmed`: the server
+    itself answered that the last one took effect.
     """
 
     change: Change
@@ -101,6 +103,7 @@ class Result:
     stale: bool
     sent: int
     doubt: bool
+    confirmed: bool
     exit: ExitCode
 
 
@@ -109,9 +112,10 @@ class _Work:
     """A change on its way."""
 
     change: Change
-    attempts: int = 0
+    attempts: Counter[str] = field(default_factory=Counter)
     calls: int = 0
     reached: int = 0
+    confirmed: int = 0
     quiet_until: float | None = None
     ask_at: float = 0.0
     sent_at: float = 0.0
@@ -286,7 +290,7 @@ def _leave(work: _Work, run: _Run, reason: str | None = None) -> None:
     why = reason or run.stopped or "stopped"
     refusal = _refusal(work)
     if work.reached == 0 and refusal is not None:
-        work.finish(*refusal)
+        work.finish(Status.FAILED, *refusal)
     elif work.reached == 0:
         work.finish(Status.SKIPPED, f"not tried: {why}", run.stop_exit)
     else:
@@ -309,18 +313,29 @@ def _decide(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation | None:
         return None
     refusal = _refusal(work)
     if refusal is not None:
-        work.finish(*refusal)
+        _close_unsettled(work, *refusal)
         return None
     if _has_moved(work, live, run):
         work.finish(Status.UNKNOWN, "somebody else changed it during the run", ExitCode.PARTIAL)
         return None
     mutation = _next_mutation(work, live, run)
-    if mutation.operation != work.last_operation and work.last.fate is Fate.APPLIED:
-        work.attempts = 0
-    if work.attempts >= MAX_ATTEMPTS:
-        work.finish(*_exhausted(work))
+    if work.attempts[mutation.operation] >= MAX_ATTEMPTS:
+        _close_unsettled(work, *_exhausted(work, mutation.operation))
         return None
     return mutation
+
+
+def _close_unsettled(work: _Work, why: str, exit: ExitCode) -> None:
+    """Close a change that is not live as asked: failed when nothing of it is, else part of it may be."""
+    live, planned = work.live, work.change.live
+    if live is None or planned is None:
+        is_untouched = live is planned
+    else:
+        is_untouched = live.enabled == planned.enabled and json_equal(dict(live.body), dict(planned.body))
+    if is_untouched and not work.confirmed:
+        work.finish(Status.FAILED, why, exit)
+    else:
+        work.finish(Status.UNKNOWN, f"not all of it took effect: {why}", ExitCode.PARTIAL)
 
 
 def _is_settled(work: _Work, live: LivePolicy | None, run: _Run) -> bool:
@@ -376,21 +391,20 @@ def _same_step_is_missing(work: _Work) -> bool:
     return work.last_operation in ("create", "delete", "mode") and (live is None) == (change.live is None)
 
 
-def _refusal(work: _Work) -> tuple[Status, str, ExitCode] | None:
+def _refusal(work: _Work) -> tuple[str, ExitCode] | None:
     """What a 4xx means for this change; None when it may be tried again."""
     receipt = work.last
     if receipt is None or receipt.fate is not Fate.REJECTED or receipt.status == 429:
         return None
-    told = f"{receipt.status} {receipt.detail}".strip()
-    return Status.FAILED, f"the server refused it: {told}", ExitCode.ERROR
+    return f"the server refused it: {receipt.status} {receipt.detail}".strip(), ExitCode.ERROR
 
 
-def _exhausted(work: _Work) -> tuple[Status, str, ExitCode]:
+def _exhausted(work: _Work, operation: str) -> tuple[str, ExitCode]:
     receipt = work.last
     if receipt is not None and receipt.fate in (Fate.APPLIED, Fate.APPLIED_OTHER):
-        return Status.UNKNOWN, "contended: somebody keeps changing it back", ExitCode.PARTIAL
+        return "contended: somebody keeps changing it back", ExitCode.PARTIAL
     told = f" ({receipt.status or 'no reply'} {receipt.detail})".rstrip() if receipt is not None else ""
-    return Status.FAILED, f"did not take effect after {work.attempts} tries{told}", ExitCode.TRY_AGAIN
+    return f"no effect after {work.attempts[operation]} tries{told}", ExitCode.TRY_AGAIN
 
 
 def _next_mutation(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation:
@@ -489,24 +503,27 @@ def _send(send: tuple[_Work, Mutation], run: _Run) -> None:
     receipt = run.ports.provider.send(mutation)
     now = clock.monotonic()
     work.last, work.last_operation, work.sent_at = receipt, mutation.operation, now
-    work.attempts += 1
+    work.attempts[mutation.operation] += 1
     work.quiet_until = None
     if receipt.id is not None and work.policy_id is None:
         work.policy_id = receipt.id
     if receipt.fate is Fate.NOT_SENT:
-        work.quiet_until = now + 2.0 ** (work.attempts - 1)
+        work.quiet_until = now + 2.0 ** (work.attempts[mutation.operation] - 1)
         return
     work.calls += 1
     if receipt.fate is Fate.REJECTED:
         if receipt.status == 401:
             run.stop("401: the server no longer takes the token", ExitCode.ERROR)
         elif receipt.status == 429:
-            work.quiet_until = now + (2.0**work.attempts if receipt.retry_after is None else receipt.retry_after)
+            own_pause = 2.0 ** work.attempts[mutation.operation]
+            work.quiet_until = now + (own_pause if receipt.retry_after is None else receipt.retry_after)
         return
     work.reached += 1
     work.raced = work.raced or receipt.fate is Fate.APPLIED_OTHER
     if receipt.fate is Fate.AMBIGUOUS:
         work.quiet_until = now + run.settings.quiescence
+    else:
+        work.confirmed += 1
 
 
 # ------------------------------------------------------------------------------------------------- results
@@ -529,5 +546,6 @@ def _result(work: _Work, run: _Run) -> Result:
         stale=work.stale,
         sent=work.calls,
         doubt=outcome.status is Status.UNKNOWN,
+        confirmed=work.last is not None and work.last.fate is Fate.APPLIED,
         exit=work.exit,
     )

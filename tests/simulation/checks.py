@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.core.model import Status, Strength
+from reconciler.core.model import Outcome, Status, Strength
 from reconciler.errors import ExitCode
 from reconciler.ledger import ledger_ref
 from reconciler.lock import lock_ref
@@ -218,16 +218,27 @@ class Checks:
         for outcome in job.run.outcomes:
             own = [effect for effect in mine if key_of(effect.asked) == outcome.key]
             if outcome.status in (Status.FAILED, Status.SKIPPED, Status.ALREADY) and own:
-                self.fail(f"{outcome.key} is told as {outcome.status}, but {own[-1].operation} took effect")
-            if outcome.status is Status.APPLIED and not own:
+                undone = [
+                    e for e in self.effects if e.id == own[-1].id and e.asked.actor != SERVICE and e.at > own[-1].at
+                ]
+                if not undone:
+                    self.fail(f"{outcome.key} is told as {outcome.status}, but {own[-1].operation} took effect")
+            asked = [e for e in self.network.exchanges if e.process.name == name and key_of(e.asked) == outcome.key]
+            if outcome.status is Status.APPLIED and not own and not any(map(is_doubtful, asked)):
                 self.fail(f"{outcome.key} is told as applied, but nothing of ours took effect")
-            note = outcome.annotation
-            if note is not None and note.strength is Strength.SAME_ENTRY:
-                row = next((row for row in self.server.rows if row["id"] == note.audit_id), None)
-                if row is None or outcome.commit is None or outcome.commit not in str(row):
-                    self.fail(f"I8 {outcome.key} claims an audit entry that does not name its commit")
+            self._claims_no_more_than_is(outcome)
         if job.exit is ExitCode.DONE:
             self._is_as_git_wants(job)
+
+    def _claims_no_more_than_is(self, outcome: Outcome) -> None:
+        note = outcome.annotation
+        if note is None or note.audit_id is None:
+            return
+        row = next((row for row in self.server.rows if row["id"] == note.audit_id), {})
+        if row.get("user_email") != SERVICE:
+            self.fail(f"I8 {outcome.key} claims the audit entry of somebody else")
+        if note.strength is Strength.SAME_ENTRY and (outcome.commit is None or outcome.commit not in str(row)):
+            self.fail(f"I8 {outcome.key} claims an audit entry that does not name its commit")
 
     def _is_of(self, effect: Effect, name: str) -> bool:
         sent = effect.asked.sent
@@ -237,15 +248,21 @@ class Checks:
         return exchange.asked.method != "GET" and exchange.lands_until > self.server.world.now
 
     def _is_as_git_wants(self, job: Job) -> None:
-        """I5: exit 0 means that everything managed was right when last looked at, and nothing of ours came after."""
-        read = self.listed.get(job.process.name, (0.0, 0.0))[1]
+        """I5: exit 0 means that everything managed was right when last looked at, and nothing of ours came after.
+
+        What the plan saw in sync is not looked at again: that may have moved since the run began.
+        """
+        listed = self.listed.get(job.process.name, (0.0, 0.0))[1]
+        planned = {change.key for change in job.plans[-1].plan.changes}
         for key, wrong in differences(self.server, self.objects, job.head).items():
+            read = listed if key in planned else job.started
             ids = {policy["id"] for policy in self.server.named(key)} | {
                 e.id
                 for e in self.effects
                 if (e.before or e.after or {}).get("id" if self.server.style.flips else "name") == key
             }
-            seen = max([read, *(self.reads[k][1] for k in self.reads if k[0] == job.process.name and k[1] in ids)])
+            mine = [k for k in self.reads if k[0] == job.process.name and k[1] in ids and key in planned]
+            seen = max([read, *(self.reads[k][1] for k in mine)])
             if not any(e.id in ids and e.asked.actor != SERVICE and e.at >= seen for e in self.effects):
                 self.fail(f"I5 {job.process.name} ended 0, but {key} {wrong}")
 

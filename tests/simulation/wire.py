@@ -258,6 +258,8 @@ def _asked(request: httpx.Request, number: int) -> Asked:
 def operation_of(asked: Asked) -> str:
     """create, update, toggle or delete; list, one or trail."""
     if asked.method == "GET":
+        if "settings" in asked.path:
+            return "mode"
         if "audit" in asked.path:
             return "trail"
         return "list" if asked.path.rstrip("/").endswith("policies") else "one"
