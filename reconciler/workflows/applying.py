@@ -235,14 +235,6 @@ def _require_reviewed(plan: Plan, reviewed: Plan) -> None:
         )
 
 
-    return StaleError(
-        f"the plan no longer fits: {why}", where=f"plan {saved.fingerprint[7:19]}", fix="plan again and review it"
-    )
-
-
-def _again_if_recorded(session: Session, planned: Planned, plan: Callable[[], Planned]) -> Planned:
-    """Plan again when another run recorded something before we had the lock; what was agreed to must still be asked."""
-    synced = sync_ledger(session, planned.repository, planned.remote, planned.settings.name, applying=True)
 def _asks_the_same(saved: Change, found: Change) -> bool:
     """Whether two changes do the same to the same policy; who asked, and for which guards, may have moved."""
     moving = {"commit", "drift", "guards", "source"}
@@ -251,6 +243,14 @@ def _asks_the_same(saved: Change, found: Change) -> bool:
 
 
 def _stale(saved: Plan, why: str) -> StaleError:
+    return StaleError(
+        f"the plan no longer fits: {why}", where=f"plan {saved.fingerprint[7:19]}", fix="plan again and review it"
+    )
+
+
+def _again_if_recorded(session: Session, planned: Planned, plan: Callable[[], Planned]) -> Planned:
+    """Plan again when another run recorded something before we had the lock; what was agreed to must still be asked."""
+    synced = sync_ledger(session, planned.repository, planned.remote, planned.settings.name, applying=True)
     if synced.tip == planned.sync.tip:
         return planned
     again = plan()
