@@ -29,6 +29,7 @@ from reconciler.core.model import (
     Side,
 )
 from reconciler.core.safe import quoted, safe
+from reconciler.reports.describe import describe_entries
 from reconciler.reports.layout import WIDTH, Line, Piece, broken, columns, flush, paint, wrap
 from reconciler.reports.view import (
     blocking_guards,
@@ -370,6 +371,12 @@ def _list_field(name: str, old: list[Json], new: list[Json], risk: list[Piece], 
     note = " (reordered)" if reordered else f" {len(old):,} -> {count(len(new), 'entry')}"
     mark = "!" if Risk(risk[0][0]) in WEAKER else "~"
     yield from flush([*_marked(mark), (f"{name}:{note}", "")], risk, width, indent=_DETAIL)
+    inner = () if reordered else describe_entries(old, new)
+    for each in inner:
+        text = f"{name}{safe(each.path, WHOLE)}: {_text(each.old)} -> {_text(each.new)}"
+        yield from wrap(text, width, first=" " * (_FIELD + 2), indent=_DETAIL + 2)
+    if inner:
+        return
     for sign, entries, kept in (("-", old, Counter(after)), ("+", new, Counter(before))):
         for number, entry in enumerate(entries):
             form = canonical_json(entry)
