@@ -15,7 +15,7 @@ from reconciler import __version__
 from reconciler.config import FILE_NAME, OVERRIDES_NAME, choose_targets, holder_name
 from reconciler.core.annotation import make_headers
 from reconciler.core.diff import diff_policy, merge_for_put
-from reconciler.core.model import Annotation, Body, Change, LivePolicy, Outcome, Plan, Status, Trail
+from reconciler.core.model import Action, Annotation, Body, Change, LivePolicy, Outcome, Plan, Status, Strength, Trail
 from reconciler.core.plan import digest_of, ledger_after, must_record, order_rank
 from reconciler.core.planform import change_to_json
 from reconciler.core.ports import RefUpdate
@@ -26,7 +26,7 @@ from reconciler.journal import Journal
 from reconciler.ledger import RunInfo, ledger_ref, write_ledger
 from reconciler.lock import Lock, acquire, least_ttl, unlock
 from reconciler.sources.git import Repository, open_repository
-from reconciler.trail import count_own, prove
+from reconciler.trail import NO_TRAIL, count_own, prove
 from reconciler.workflows.planning import Planned, plan_target, sync_ledger
 from reconciler.workflows.session import CONFIG_COMMIT, Session, read_config, read_revision
 
@@ -133,11 +133,19 @@ def apply_plan(
             run = _carry_out(session, planned, lock, stop, progress, machine)
     except ReconcilerError:
         # Raised before anything was sent. A bug in the middle keeps the lock: nobody knows what is under way.
-        lock.release()
+        _release(session, lock)
         raise
     if not _is_in_doubt(run):
-        lock.release()
+        _release(session, lock)
     return run
+
+
+def _release(session: Session, lock: Lock) -> None:
+    """Give the lock back. What was done stands, whether or not the remote can be told so."""
+    try:
+        lock.release()
+    except ReconcilerError as error:
+        session.notice(f"warning: the lock is left to end by itself, in {lock.ttl:.0f} s: {error.what}")
 
 
 # ------------------------------------------------------------------------------------------------ planning
@@ -212,7 +220,9 @@ def _restrict(planned: Planned, saved: Plan) -> Planned:
         guard for change in kept for guard in change.guards
     }
     blocked = tuple(guard for guard in planned.plan.blocked if guard not in dropped)
-    plan = replace(planned.plan, changes=kept, fingerprint=saved.fingerprint, blocked=blocked)
+    counts = {action.value: sum(change.action is action for change in kept) for action in Action}
+    summary = {**planned.plan.summary, **counts}
+    plan = replace(planned.plan, changes=kept, fingerprint=saved.fingerprint, blocked=blocked, summary=summary)
     return replace(planned, plan=plan)
 
 
@@ -381,7 +391,11 @@ def _known_entries(session: Session, planned: Planned) -> frozenset[str]:
 def _prove(
     session: Session, planned: Planned, results: Sequence[Result], known: frozenset[str]
 ) -> Mapping[str, Annotation]:
-    """Find the audit entry of every change that was applied."""
+    """Find the audit entry of every change that was applied.
+
+    An entry that does not hold the commit is taken for ours only where the server answered that the change was: after
+    a lost reply, the only entry may well be that of a person who did the same.
+    """
     wanted: dict[str, tuple[str, str, bool]] = {}
     for result in results:
         change = result.change
@@ -399,7 +413,11 @@ def _prove(
             session.notice(f"warning: the audit trail cannot be read, so nothing can be proven: {error.what}")
             return Trail((), available=False, complete=False)
 
-    return prove(wanted, known, fetch, session.clock)
+    confirmed = {result.change.key for result in results if result.confirmed}
+    return {
+        key: found if key in confirmed or found.strength is not Strength.LEDGER_ONLY else NO_TRAIL
+        for key, found in prove(wanted, known, fetch, session.clock).items()
+    }
 
 
 # ------------------------------------------------------------------------------------------------- record
@@ -418,6 +436,8 @@ def _record(
     now = session.clock.now()
     changed = any(result.outcome.status is Status.APPLIED for result in results)
     entries, settings = ledger_after(planned.inputs, _settled(results), annotations)
+    if planned.plan.git.shallow:  # what history here cannot prove may well be ours
+        entries = {**previous.entries, **entries}
     try:
         sha = write_ledger(
             planned.repository,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from reconciler import __version__
 from reconciler import config as settings_module
-from reconciler.config import FILE_NAME, OVERRIDES_NAME, choose_targets
+from reconciler.config import FILE_NAME, OVERRIDES_NAME, SETTINGS_NAME, choose_targets
 from reconciler.core.documents import read_documents
 from reconciler.core.model import (
     Applied,
@@ -148,6 +148,7 @@ def plan_target(
     changed = dirty_files(session, repository, head, target) if applying or files.revision is None else frozenset()
     uncommitted = changed if files.revision is None else frozenset()
     paths = {*files.paths(target), *(entry.path for entry in entries.values())}
+    paths.add(f"{target.policies.rstrip('/')}/{SETTINGS_NAME}")
     commits = {path: info for path, info in commits_of(repository, head, paths).items() if path not in uncommitted}
     trail = TrailReader(provider, session.notice)
     inputs = PlanInput(
