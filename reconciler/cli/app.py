@@ -26,11 +26,13 @@ from reconciler.errors import ExitCode, ReconcilerError
 COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Start": {
         "demo": ("start", "Run a server, a repo and a first plan on this computer."),
+        "init": ("init", "Make a policies repo with schema, CI and pre-commit."),
     },
     "Review": {
         "validate": ("review", "Check files against the schema. No network needed."),
         "plan": ("review", "Show what apply would change. Never writes."),
-        "show": ("review", "Print a saved plan as text or JSON."),
+        "show": ("review", "Print a saved plan in any format."),
+        "comment": ("comment", "Put a saved plan on the pull request, once."),
     },
     "Change": {
         "apply": ("change", "Carry out a plan and sign each change with its commit."),
@@ -43,6 +45,7 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "Look up": {
         "explain": ("explain", "Explain an error, a guard, a field or a policy."),
+        "schema": ("schema", "Print or install the policy JSON Schema."),
         "completion": ("completion", "Shell completion for bash, zsh, fish."),
     },
     "Server": {

@@ -127,6 +127,20 @@ class Blobs:
     too_large: Mapping[str, int]
 
 
+def init_repository(folder: Path) -> bool:
+    """Make *folder* a repository with the branch `main`, unless it lies in one already; return whether it was made."""
+    runner = _Runner(folder)
+    asked = runner.run(["rev-parse", "--is-inside-work-tree"])
+    if asked.status == 0:
+        return False
+    if "not a git repository" not in asked.error:
+        runner.fail(asked)
+    made = runner.run(["init", "--quiet", "--initial-branch=main"])
+    if made.status != 0:
+        runner.fail(made)
+    return True
+
+
 def open_repository(folder: Path) -> Repository:
     """Open the repository whose work tree holds *folder*, the one with `reconciler.yaml`.
 
