@@ -342,7 +342,7 @@ def test_the_deadline_covers_every_part_of_a_reply_that_drips(part: str) -> None
         over.set()
 
     assert (sent.wrote, sent.failure) == (True, "no whole reply within the deadline")
-    assert 0.5 < took < 1.6
+    assert 0.5 < took < 10  # it would drip for ever
 
 
 def test_slow_name_resolution_counts_against_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,7 +356,7 @@ def test_slow_name_resolution_counts_against_the_deadline(monkeypatch: pytest.Mo
     over.set()
 
     assert (sent.wrote, sent.failure) == (False, "no connection within the deadline")
-    assert took < 1.3
+    assert took < 9  # it would take ten seconds
 
 
 @contextmanager
