@@ -10,6 +10,7 @@ import tomllib
 import zipfile
 from collections.abc import Mapping
 from email.parser import BytesParser
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
@@ -131,24 +132,29 @@ def test_the_installed_program_validates_with_its_own_schemas(
     assert (POLICY in done.stdout) == (code == 1)
 
 
-def locked() -> dict[str, str]:
-    """Return the lock by package: the pinned line with its hashes."""
-    text = re.sub(r"\\\n", " ", (ROOT / "requirements.lock").read_text())
+def locked(name: str = "requirements.lock") -> dict[str, str]:
+    """Return a lock by package: the pinned line with its hashes."""
+    text = re.sub(r"\\\n", " ", (ROOT / name).read_text())
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     return {canonicalize_name(re.split(r"[=\s]", line, maxsplit=1)[0]): line for line in lines}
 
 
-def test_every_locked_line_is_pinned_and_hashed() -> None:
+LOCKS = ("requirements.lock", "requirements-base.lock")
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_locked_line_is_pinned_and_hashed(name: str) -> None:
     pinned = re.compile(r"[a-z0-9.-]+==[^\s;]+( ; [^#]+?)?( +--hash=sha256:[0-9a-f]{64})+")
 
-    odd = [line for line in locked().values() if not pinned.fullmatch(line)]
+    odd = [line for line in locked(name).values() if not pinned.fullmatch(line)]
 
-    assert locked()
+    assert locked(name)
     assert odd == []
 
 
-def test_the_lock_names_no_index_and_no_place() -> None:
-    text = (ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize("name", LOCKS)
+def test_the_lock_names_no_index_and_no_place(name: str) -> None:
+    text = (ROOT / name).read_text()
 
     assert not re.search(r"https?:|file:|git\+|--index|--extra-index|--find-links|--trusted-host| @ |(?<!\w)/\w", text)
 
@@ -169,6 +175,30 @@ def test_everything_asked_for_is_locked_in_a_version_that_fits(pyproject: Mappin
             unfit.append(str(need))
 
     assert unfit == []
+
+
+def test_the_base_lock_is_what_the_program_needs_and_no_more(pyproject: Mapping[str, Any]) -> None:
+    whole, base = locked(), locked("requirements-base.lock")
+    needed: set[str] = set()
+    left = [Requirement(text) for text in pyproject["project"]["dependencies"]]
+    while left:
+        need = left.pop()
+        name = canonicalize_name(need.name)
+        if name not in needed and (need.marker is None or need.marker.evaluate({"extra": ""})):
+            needed.add(name)
+            left += map(Requirement, requires(name) or [])
+
+    here = {name for name, line in base.items() if is_for_here(line)}
+
+    assert here == needed, "make it again with the command in its first lines"
+    for name, line in base.items():
+        assert line.split()[0] == whole[name].split()[0]
+        assert set(re.findall("sha256:[0-9a-f]+", line)) == set(re.findall("sha256:[0-9a-f]+", whole[name])), name
+
+
+def is_for_here(line: str) -> bool:
+    marker = Requirement(line.split("--hash")[0].strip()).marker
+    return marker is None or marker.evaluate()
 
 
 def test_every_dependency_is_imported_by_the_program(pyproject: Mapping[str, Any]) -> None:
