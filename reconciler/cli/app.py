@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "Change": {
         "apply": ("change", "Carry out a plan and sign each change with its commit."),
+        "rollback": ("rollback", "Plan the return to an earlier revision."),
         "unlock": ("change", "Remove the lock a dead run left behind."),
     },
     "Watch": {
