@@ -88,6 +88,29 @@ def test_anything_else_goes_to_the_program(verb: str) -> None:
     assert run.commands(verb, ["--json"]) == [[str(run.PYTHON), "-P", "-m", "reconciler", verb, "--json"]]
 
 
+def test_the_pages_are_made_in_an_environment_of_their_own_and_a_warning_fails_them() -> None:
+    [command] = run.commands("docs", ["--fresh-env"])
+
+    assert run.environment("docs") == run.DOCS != run.VENV == run.environment("plan")
+    assert command[:3] == [str(run.DOCS.python), "-m", "sphinx"]
+    assert "--fail-on-warning" in command
+    assert command[-3:] == ["docs", "docs/_build", "--fresh-env"]
+
+
+def test_each_environment_is_made_from_its_own_lock(checkout: Path) -> None:
+    (checkout / "requirements-docs.lock").write_text("# nothing either\n")
+    here = load_run(checkout / "run")
+
+    subprocess.run([*start(checkout), "docs"], capture_output=True)
+    (checkout / "requirements.lock").write_text("# changed\n")
+
+    assert here.is_made(here.wanted(here.DOCS), here.DOCS)
+    assert not (checkout / ".venv").exists()
+    assert not (checkout / ".venv-docs" / "bin" / "reconciler").exists()
+    (checkout / "requirements-docs.lock").write_text("# changed\n")
+    assert not here.is_made(here.wanted(here.DOCS), here.DOCS)
+
+
 def test_the_script_uses_the_standard_library_only() -> None:
     tree = ast.parse((ROOT / "run").read_text())
 
