@@ -18,6 +18,7 @@ from reconciler.errors import ConfigError, LiveError
 
 PAGE_SIZE: Final = 50
 MAX_PAGES: Final = 200
+_NO_QUERY: Final[Mapping[str, str]] = {}
 #: GitHub lists no more commits of a pull request than this.
 _MOST_COMMITS: Final = 250
 
@@ -137,7 +138,7 @@ def _event(data: bytes | None) -> Mapping[str, Json]:
 def _github_spot(environ: Mapping[str, str], event: Mapping[str, Json]) -> Spot:
     repository = environ["GITHUB_REPOSITORY"]
     if not _REPOSITORY.fullmatch(repository):
-        raise _odd("GITHUB_REPOSITORY", "owner/name")
+        raise odd_variable("GITHUB_REPOSITORY", "owner/name")
     pull = event.get("pull_request")
     number = pull.get("number") if isinstance(pull, dict) else None
     if type(number) is not int or number < 1:
@@ -155,7 +156,7 @@ def _github_spot(environ: Mapping[str, str], event: Mapping[str, Json]) -> Spot:
     return Spot(
         kind="github",
         url=environ.get("GITHUB_API_URL", "https://api.github.com"),
-        token=_token(environ, "GITHUB_TOKEN"),
+        token=token_from(environ, "GITHUB_TOKEN"),
         project=repository,
         number=number,
         fork=_name_of(pull, "head") != repository or _name_of(pull, "base") != repository,
@@ -176,7 +177,7 @@ def _gitlab_spot(environ: Mapping[str, str]) -> Spot:
     project = environ.get("CI_MERGE_REQUEST_PROJECT_ID") or environ.get("CI_PROJECT_ID", "")
     number = environ.get("CI_MERGE_REQUEST_IID", "")
     if not _NUMBER.fullmatch(project):
-        raise _odd("CI_PROJECT_ID", "a number")
+        raise odd_variable("CI_PROJECT_ID", "a number")
     if not _NUMBER.fullmatch(number):
         raise ConfigError(
             "this job runs for no merge request",
@@ -188,7 +189,7 @@ def _gitlab_spot(environ: Mapping[str, str]) -> Spot:
     return Spot(
         kind="gitlab",
         url=environ["CI_API_V4_URL"],
-        token=_token(environ, "RECONCILER_FORGE_TOKEN", "GITLAB_TOKEN"),
+        token=token_from(environ, "RECONCILER_FORGE_TOKEN", "GITLAB_TOKEN"),
         project=project,
         number=int(number),
         fork=environ.get("CI_MERGE_REQUEST_SOURCE_PROJECT_ID") != project,
@@ -197,7 +198,7 @@ def _gitlab_spot(environ: Mapping[str, str]) -> Spot:
     )
 
 
-def _token(environ: Mapping[str, str], *names: str) -> Secret:
+def token_from(environ: Mapping[str, str], *names: str) -> Secret:
     for name in names:
         if environ.get(name):
             return Secret(environ[name])
@@ -209,7 +210,7 @@ def _token(environ: Mapping[str, str], *names: str) -> Secret:
     )
 
 
-def _odd(name: str, wanted: str) -> ConfigError:
+def odd_variable(name: str, wanted: str) -> ConfigError:
     return ConfigError(
         f"is not {wanted}", where=name, fix="leave the variable as the CI system sets it", code="no-request"
     )
@@ -224,28 +225,32 @@ def root_of(spot: Spot) -> str:
     return url.removesuffix("/v3") if spot.kind == "github" else url
 
 
+def prefix_of(spot: Spot) -> str:
+    """Return what stands before the paths of GitHub's REST API, below `root_of`."""
+    return "/v3" if spot.url.rstrip("/").endswith("/v3") else ""
+
+
 class GitHub:
     """A pull request. Comments of pull requests are those of the issue with the same number."""
 
     name = "GitHub"
 
     def __init__(self, http: Http, spot: Spot) -> None:
-        prefix = "/v3" if spot.url.rstrip("/").endswith("/v3") else ""
         self._http = http
-        self._repository = f"{prefix}/repos/{spot.project}"
+        self._repository = f"{prefix_of(spot)}/repos/{spot.project}"
         self._number = spot.number
 
     def fetch_comments(self, first_line: str) -> Sequence[Comment]:
         """See `Forge`. Author and minimised state come by GraphQL, for the comments with the marker only."""
         found: list[tuple[str, str, str, str]] = []
-        for item in self._pages(f"{self._repository}/issues/{self._number}/comments"):
+        for item in github_pages(self._http, f"{self._repository}/issues/{self._number}/comments"):
             body, user = item.get("body"), item.get("user")
             login = user.get("login") if isinstance(user, dict) else None
-            if isinstance(body, str) and _first_line(body) == first_line:
+            if isinstance(body, str) and first_line_of(body) == first_line:
                 handle = item.get("node_id")
                 if not isinstance(handle, str) or not isinstance(login, str):
-                    raise _shape("a comment has no node_id or user")
-                found.append((_id_of(item), handle, body, login))
+                    raise odd_reply("a comment has no node_id or user")
+                found.append((id_of(item), handle, body, login))
         if not found:
             return ()
         found = found[::-1][:100]  # newest first; GitHub answers for a hundred nodes at once
@@ -256,7 +261,10 @@ class GitHub:
         ]
 
     def fetch_commits(self) -> frozenset[str] | None:
-        commits = {_text(item, "sha") for item in self._pages(f"{self._repository}/pulls/{self._number}/commits")}
+        commits = {
+            text_of(item, "sha")
+            for item in github_pages(self._http, f"{self._repository}/pulls/{self._number}/commits")
+        }
         return frozenset(commits) if len(commits) < _MOST_COMMITS else None
 
     def create(self, body: str) -> None:
@@ -267,45 +275,19 @@ class GitHub:
 
     def outdate(self, comment: Comment, body: str) -> None:
         """Minimise as OUTDATED; the text stays for whoever unfolds it."""
-        self._graphql(_MINIMIZE, {"id": comment.handle})
-
-    def _pages(self, path: str) -> Iterator[Mapping[str, Json]]:
-        page = 1
-        for _ in range(MAX_PAGES):
-            answer = self._http.get(path, {"per_page": str(PAGE_SIZE), "page": str(page)})
-            yield from _objects(answer.value)
-            following = _NEXT.search(answer.headers.get("link", ""))
-            if following is None:
-                return
-            if int(following[1]) <= page:
-                raise _shape("the pages of a list go backwards")
-            page = int(following[1])
-        raise _shape(f"a list has more than {MAX_PAGES} pages")
+        github_graphql(self._http, _MINIMIZE, {"id": comment.handle})
 
     def _ask(self, handles: Sequence[str]) -> tuple[str, frozenset[str]]:
         """Return our own login, and which of the comments are minimised."""
-        data = self._graphql(_COMMENTS_QUERY, {"ids": list(handles)})
+        data = github_graphql(self._http, _COMMENTS_QUERY, {"ids": list(handles)})
         viewer, nodes = data.get("viewer"), data.get("nodes")
         login = viewer.get("login") if isinstance(viewer, dict) else None
         if not isinstance(login, str) or not login or not isinstance(nodes, list):
-            raise _shape("GraphQL does not say who we are")
+            raise odd_reply("GraphQL does not say who we are")
         hidden = {
-            _text(node, "id") for node in nodes if isinstance(node, dict) and node.get("isMinimized") is not False
+            text_of(node, "id") for node in nodes if isinstance(node, dict) and node.get("isMinimized") is not False
         }
         return login, frozenset(hidden)
-
-    def _graphql(self, query: str, variables: Mapping[str, Json]) -> Mapping[str, Json]:
-        answer = self._http.send("POST", "/graphql", {"query": query, "variables": dict(variables)})
-        value = answer.value
-        data = value.get("data") if isinstance(value, dict) else None
-        if not isinstance(value, dict) or value.get("errors") or not isinstance(data, dict):
-            raise LiveError(
-                "GitHub does not answer the GraphQL query",
-                where=f"POST {self._repository}: /graphql",
-                fix="give the job `permissions: {pull-requests: write}`",
-                code="refused",
-            )
-        return data
 
 
 # ------------------------------------------------------------------------------------------------------ GitLab
@@ -322,18 +304,18 @@ class GitLab:
 
     def fetch_comments(self, first_line: str) -> Sequence[Comment]:
         found: list[tuple[str, str, str, Json]] = []
-        for thread in self._pages(f"{self._request}/discussions"):
+        for thread in gitlab_pages(self._http, f"{self._request}/discussions"):
             notes = thread.get("notes")
             first = notes[0] if isinstance(notes, list) and notes else None
             if not isinstance(first, dict):
                 continue
             body, author = first.get("body"), first.get("author")
-            if isinstance(body, str) and first.get("system") is not True and _first_line(body) == first_line:
+            if isinstance(body, str) and first.get("system") is not True and first_line_of(body) == first_line:
                 writer = author.get("id") if isinstance(author, dict) else None
-                found.append((_id_of(first), _text(thread, "id"), body, writer))
+                found.append((id_of(first), text_of(thread, "id"), body, writer))
         if not found:
             return ()
-        me = _id_of(_object(self._http.get("/user", {}).value))
+        me = id_of(object_from(self._http.get("/user", {}).value))
         newest_first = sorted(found, key=lambda each: int(each[0]), reverse=True)
         return [
             Comment(number, thread, body, mine=type(writer) is int and str(writer) == me)
@@ -341,7 +323,7 @@ class GitLab:
         ]
 
     def fetch_commits(self) -> frozenset[str] | None:
-        return frozenset(_text(item, "id") for item in self._pages(f"{self._request}/commits"))
+        return frozenset(text_of(item, "id") for item in gitlab_pages(self._http, f"{self._request}/commits"))
 
     def create(self, body: str) -> None:
         self._http.send("POST", f"{self._request}/discussions", {"body": body})
@@ -354,19 +336,6 @@ class GitLab:
         self._http.send("PUT", f"{self._request}/discussions/{comment.handle}", {"resolved": True})
         self.edit(comment, body)
 
-    def _pages(self, path: str) -> Iterator[Mapping[str, Json]]:
-        page = 1
-        for _ in range(MAX_PAGES):
-            answer = self._http.get(path, {"per_page": str(PAGE_SIZE), "page": str(page)})
-            yield from _objects(answer.value)
-            following = answer.headers.get("x-next-page", "").strip()
-            if not following:
-                return
-            if not _NUMBER.fullmatch(following) or int(following) <= page:
-                raise _shape("the pages of a list go backwards")
-            page = int(following)
-        raise _shape(f"a list has more than {MAX_PAGES} pages")
-
 
 def make_forge(http: Http, spot: Spot) -> Forge:
     return GitHub(http, spot) if spot.kind == "github" else GitLab(http, spot)
@@ -375,40 +344,88 @@ def make_forge(http: Http, spot: Spot) -> Forge:
 # ---------------------------------------------------------------------------------------------------- replies
 
 
-def _first_line(body: str) -> str:
+def first_line_of(body: str) -> str:
     return body.split("\n", 1)[0].rstrip("\r")
 
 
 def _objects(value: Json) -> list[dict[str, Json]]:
     if not isinstance(value, list):
-        raise _shape("expected a list")
-    return [_object(item) for item in value]
+        raise odd_reply("expected a list")
+    return [object_from(item) for item in value]
 
 
-def _object(value: Json) -> dict[str, Json]:
+def object_from(value: Json) -> dict[str, Json]:
     if not isinstance(value, dict):
-        raise _shape("expected an object")
+        raise odd_reply("expected an object")
     return value
 
 
-def _id_of(item: Mapping[str, Json]) -> str:
+def id_of(item: Mapping[str, Json]) -> str:
     value = item.get("id")
     if type(value) is not int or value < 1:
-        raise _shape("expected a number as id")
+        raise odd_reply("expected a number as id")
     return str(value)
 
 
-def _text(item: Mapping[str, Json], key: str) -> str:
+def text_of(item: Mapping[str, Json], key: str) -> str:
     value = item.get(key)
     if not isinstance(value, str) or not value:
-        raise _shape(f"expected a text as {key}")
+        raise odd_reply(f"expected a text as {key}")
     return value
 
 
-def _shape(what: str) -> LiveError:
+def odd_reply(what: str) -> LiveError:
     return LiveError(
         f"the reply is not the forge's: {what}",
         where="comment",
         fix="check GITHUB_API_URL or CI_API_V4_URL; something else may be answering there",
         code="not-the-forge",
     )
+
+
+# ------------------------------------------------------------------------------------------------------ pages
+
+
+def github_pages(http: Http, path: str, query: Mapping[str, str] = _NO_QUERY) -> Iterator[Mapping[str, Json]]:
+    """Yield the items of a list from all its pages, as the header `Link` says where they are."""
+    page = 1
+    for _ in range(MAX_PAGES):
+        answer = http.get(path, {**query, "per_page": str(PAGE_SIZE), "page": str(page)})
+        yield from _objects(answer.value)
+        following = _NEXT.search(answer.headers.get("link", ""))
+        if following is None:
+            return
+        if int(following[1]) <= page:
+            raise odd_reply("the pages of a list go backwards")
+        page = int(following[1])
+    raise odd_reply(f"a list has more than {MAX_PAGES} pages")
+
+
+def gitlab_pages(http: Http, path: str, query: Mapping[str, str] = _NO_QUERY) -> Iterator[Mapping[str, Json]]:
+    """Yield the items of a list from all its pages, as the header `X-Next-Page` says where they are."""
+    page = 1
+    for _ in range(MAX_PAGES):
+        answer = http.get(path, {**query, "per_page": str(PAGE_SIZE), "page": str(page)})
+        yield from _objects(answer.value)
+        following = answer.headers.get("x-next-page", "").strip()
+        if not following:
+            return
+        if not _NUMBER.fullmatch(following) or int(following) <= page:
+            raise odd_reply("the pages of a list go backwards")
+        page = int(following)
+    raise odd_reply(f"a list has more than {MAX_PAGES} pages")
+
+
+def github_graphql(http: Http, query: str, variables: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Ask GitHub what its REST API has nowhere, and return the data."""
+    answer = http.send("POST", "/graphql", {"query": query, "variables": dict(variables)})
+    value = answer.value
+    data = value.get("data") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or value.get("errors") or not isinstance(data, dict):
+        raise LiveError(
+            "GitHub does not answer the GraphQL query",
+            where="POST /graphql",
+            fix="give the job `permissions: {pull-requests: write}`, or `issues: write` for an issue",
+            code="refused",
+        )
+    return data
