@@ -146,6 +146,9 @@ class _Run:
     ends_at: float
     stopped: str | None = None
     stop_exit: ExitCode = ExitCode.DONE
+    sent_at: float | None = None
+    listing: Listing | None = None
+    listed_at: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def stop(self, reason: str, exit: ExitCode) -> None:
@@ -174,24 +177,21 @@ def execute(waves: Sequence[Sequence[Change]], ports: Ports, settings: TargetSet
     """
     run = _Run(ports, settings, ends_at=ports.clock.monotonic() + settings.budget)
     works = [[_Work(change, policy_id=change.id) for change in wave] for wave in waves]
-    canary = True
+    is_canary = True
     for wave in works:
-        if not wave:
-            continue
-        if canary:
-            _settle_wave(wave[:1], run)
-            first, wave, canary = wave[0], wave[1:], first_was_refused(wave[0])
+        while wave and is_canary:
+            first, wave = wave[0], wave[1:]
+            _settle_wave([first], run)
+            is_canary = first.calls == 0
             if (first.status is Status.UNKNOWN or first.raced) and run.stopped is None:
                 run.stop("the first write did not do what was asked, so nothing more is sent", ExitCode.PARTIAL)
         size = ports.provider.capabilities.wave
         for start in range(0, len(wave), size):
             _settle_wave(wave[start : start + size], run)
-    return tuple(_result(work, run) for wave in works for work in wave)
-
-
-def first_was_refused(work: _Work) -> bool:
-    """Whether the canary never left, so that the next change must be the canary."""
-    return work.reached == 0 and work.status in (Status.ALREADY, Status.FAILED) and work.calls == 0
+    everything = [work for wave in works for work in wave]
+    if run.stopped is None:
+        _look_again(everything, run)
+    return tuple(_result(work, run) for work in everything)
 
 
 def _settle_wave(works: Sequence[_Work], run: _Run) -> None:
@@ -209,6 +209,42 @@ def _settle_wave(works: Sequence[_Work], run: _Run) -> None:
         except ReconcilerError as error:
             run.stop(error.what, ExitCode.PARTIAL)
         run.ports.progress(_outcome(work, run))
+
+
+def _look_again(works: Sequence[_Work], run: _Run) -> None:
+    """Compare what is settled with one list that is younger than every request of the run (reliability.md 3.4).
+
+    Whoever changed a policy back while the run went on is found here, not by the next run.
+    """
+    settled = [work for work in works if work.status in (Status.APPLIED, Status.ALREADY)]
+    if not settled or run.sent_at is None:
+        return
+    clock = run.ports.clock
+    while True:
+        try:
+            listing = run.listing
+            if listing is None or run.listed_at < run.sent_at:
+                listing = _fetch_listing(run)
+            moved = [work for work in settled if not _is_still_settled(work, listing, run)]
+        except LiveError:
+            return  # each was seen settled once, and nobody saw otherwise
+        if not moved or clock.monotonic() >= run.sent_at + VISIBLE_AFTER:
+            break
+        run.listing = None
+        clock.sleep(_READ_PAUSE)
+    for work in moved:
+        work.finish(Status.UNKNOWN, "somebody changed it again while the run went on", ExitCode.PARTIAL)
+
+
+def _is_still_settled(work: _Work, listing: Listing, run: _Run) -> bool:
+    try:
+        live = _find(work, listing)
+    except LiveError:
+        return True
+    if _is_settled(work, live, run):
+        return True
+    work.live = live
+    return False
 
 
 # -------------------------------------------------------------------------------------------------- the loop
@@ -301,7 +337,7 @@ def _decide(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation | None:
     """Look at a fresh read and either close *work*, put it off, or return the next request."""
     work.live = live
     if _is_settled(work, live, run):
-        work.finish(Status.APPLIED if work.reached else Status.ALREADY)
+        work.finish(Status.APPLIED if work.reached or _was_beaten(work) else Status.ALREADY)
         return None
     if work.last is None:
         if _has_moved(work, live, run):
@@ -323,6 +359,11 @@ def _decide(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation | None:
         _close_unsettled(work, *_exhausted(work, mutation.operation))
         return None
     return mutation
+
+
+def _was_beaten(work: _Work) -> bool:
+    """Whether the server said that it is done already: most likely by us, when a proxy asked it twice (F44)."""
+    return work.last is not None and work.last.fate is Fate.REJECTED and work.last.status in (404, 409, 412)
 
 
 def _close_unsettled(work: _Work, why: str, exit: ExitCode) -> None:
@@ -432,8 +473,15 @@ def _next_mutation(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation:
 
 def _read_list(works: Sequence[_Work], run: _Run) -> Mapping[str, LivePolicy | None]:
     """One list for all of *works*; raise when it cannot decide what is absent or holds one id twice."""
-    listing = run.ports.provider.fetch_listing()
+    listing = _fetch_listing(run)
     return {work.change.key: _find(work, listing) for work in works}
+
+
+def _fetch_listing(run: _Run) -> Listing:
+    began = run.ports.clock.monotonic()
+    run.listing = None
+    run.listing, run.listed_at = run.ports.provider.fetch_listing(), began
+    return run.listing
 
 
 def _find(work: _Work, listing: Listing) -> LivePolicy | None:
@@ -505,6 +553,7 @@ def _send(send: tuple[_Work, Mutation], run: _Run) -> None:
     work.last, work.last_operation, work.sent_at = receipt, mutation.operation, now
     work.attempts[mutation.operation] += 1
     work.quiet_until = None
+    run.sent_at = now
     if receipt.id is not None and work.policy_id is None:
         work.policy_id = receipt.id
     if receipt.fate is Fate.NOT_SENT:

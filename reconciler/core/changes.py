@@ -47,7 +47,8 @@ def settle(inputs: PlanInput, compared: Compared) -> Settled:
     """Decide what is done about one compared policy.
 
     What the API has no call for is under `cannot`; then a hold counts, then whether the list is whole. A switch can be
-    set where text cannot be sent: such a policy is in `cannot` and in the changes.
+    set where text cannot be sent: such a policy is in `cannot` and in the changes. What is missing from a list that may
+    be cut off is held even where nothing could be created: it may be live, and nobody knows how.
     """
     pair, can = compared.pair, inputs.capabilities
     if pair.desired is None and pair.live is None:
@@ -59,7 +60,7 @@ def settle(inputs: PlanInput, compared: Compared) -> Settled:
             return Settled(cannot=NotDone(pair.key, Action.DELETE, can.cannot))
         return _unless_held(inputs, compared, Action.DELETE, compared.fields)
     if pair.live is None:
-        if not can.create:
+        if not can.create and inputs.live.complete:
             return Settled(cannot=NotDone(pair.key, Action.CREATE, can.cannot))
         return _unless_held(inputs, compared, Action.CREATE, compared.fields)
     fields, cannot = compared.fields, None
