@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Start": {
         "demo": ("start", "Run a server, a repo and a first plan on this computer."),
         "init": ("init", "Make a policies repo with schema, CI and pre-commit."),
+        "doctor": ("doctor", "Check config, token, network, clock, git history."),
     },
     "Review": {
         "validate": ("review", "Check files against the schema. No network needed."),

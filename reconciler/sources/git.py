@@ -127,6 +127,12 @@ class Blobs:
     too_large: Mapping[str, int]
 
 
+def git_version(folder: Path) -> str:
+    """The version of the git program that would be run in *folder*; raises `GitError` where there is none."""
+    result = _Runner(folder).run(["version"])
+    return clean(result.out.decode("utf-8", "replace").strip()).removeprefix("git version ")
+
+
 def init_repository(folder: Path) -> bool:
     """Make *folder* a repository with the branch `main`, unless it lies in one already; return whether it was made."""
     runner = _Runner(folder)
@@ -787,6 +793,8 @@ class _Runner:
             try:
                 from git.cmd import Git
             except ImportError:
+                self._no_git()
+            if Git.GIT_PYTHON_GIT_EXECUTABLE is None:  # the import fails the first time only
                 self._no_git()
             self._git = Git(str(self._folder))
         return self._git
