@@ -60,6 +60,7 @@ HOMES = {
     "click": ("reconciler.cli.", "reconciler.reports."),  # reports: only `click.style`, the colours
     "rich_click": ("reconciler.cli.",),
     "platformdirs": ("reconciler.config",),
+    "ruamel": ("reconciler.sources.writing",),
     "random": ("reconciler.clock",),
     "secrets": ("reconciler.clock", "reconciler.server.credentials"),  # credentials: tokens and salts, never replayed
     "time": ("reconciler.clock",),

@@ -108,3 +108,49 @@ def _find_roots(text: str) -> Iterator[Node]:
                 node.value = spot_of(text, begin.start_mark, event.end_mark)
             if not stack:
                 yield node
+
+
+@dataclass(slots=True)
+class Extent:
+    """From where to where one value stands in a text, as indices, and each of its entries.
+
+    A collection in block style ends where its last entry does, without the comments behind it. `entries` has the key's
+    text (None in a list), where the key begins (in a list: the value), and the value.
+    """
+
+    start: int
+    end: int
+    kind: str
+    flow: bool
+    entries: list[tuple[str | None, int, Extent]] = field(default_factory=list)
+
+
+def find_extents(text: str) -> tuple[Extent, ...]:
+    """Return the extent of each non-empty document's root; the text has been read before."""
+    roots: list[Extent] = []
+    stack: list[Extent] = []
+    key: tuple[str, int] | None = None
+    for event in iter(read_events(text.encode("utf-8")), None):
+        kind = event.__class__
+        if kind is ScalarEvent and key is None and stack and stack[-1].kind == "mapping":
+            key = event.value, event.start_mark.index
+        elif kind is ScalarEvent or kind is MappingStartEvent or kind is SequenceStartEvent:
+            start, end = event.start_mark.index, event.end_mark.index
+            if kind is ScalarEvent:
+                found = Extent(start, start + len(text[start:end].rstrip("\n")), "scalar", False)
+            else:
+                name = "mapping" if kind is MappingStartEvent else "sequence"
+                found = Extent(start, start, name, bool(event.flow_style))
+            if stack:
+                stack[-1].entries.append((key[0], key[1], found) if key else (None, start, found))
+            elif kind is not ScalarEvent or not is_empty(event):
+                roots.append(found)
+            key = None
+            if kind is not ScalarEvent:
+                stack.append(found)
+        elif kind is MappingEndEvent or kind is SequenceEndEvent:
+            done = stack.pop()
+            done.end = (
+                event.end_mark.index if done.flow else max([done.start, *(each.end for *_, each in done.entries)])
+            )
+    return tuple(roots)
