@@ -10,7 +10,7 @@ from click import Context
 
 from reconciler.cli.options import format_options, session_of, targets_option, wants_json
 from reconciler.cli.output import emit, emit_json, note, to_json, use_color, write_file
-from reconciler.errors import ExitCode, worst
+from reconciler.errors import ExitCode, ReconcilerError, worst
 
 
 @click.command("status", short_help="One line per policy: in sync, drifted, pending.")
@@ -37,6 +37,9 @@ def status_command(ctx: Context, targets: tuple[str, ...], format: str) -> int:
     return worst([error.exit for error in planned.failed])
 
 
+_ISSUE_WORDS = {"nothing": "nothing to write", "open": "opened", "edit": "edited", "close": "live and git agree"}
+
+
 @click.command("drift", short_help="Report edits made outside git: who, when, what.")
 @targets_option
 @click.option(
@@ -45,20 +48,24 @@ def status_command(ctx: Context, targets: tuple[str, ...], format: str) -> int:
     metavar="FILE",
     help="Save what was read, for `plan --live` where no token may be.",
 )
+@click.option("--issue", is_flag=True, help="Keep one issue about it on GitHub or GitLab; closed when clean.")
 @format_options("text", "json")
 @click.pass_context
-def drift_command(ctx: Context, targets: tuple[str, ...], snapshot: Path | None, format: str) -> int:
+def drift_command(ctx: Context, targets: tuple[str, ...], snapshot: Path | None, issue: bool, format: str) -> int:
     """Report edits made outside git: who, when, which audit entry. Exit 2 when there are any.
 
     \b
     reconciler drift
     reconciler drift --target neosc --json
     reconciler drift --snapshot snapshot.json
+    reconciler drift --issue
     """
     from reconciler.reports.trail_text import drift_to_json, render_drift
     from reconciler.workflows.watching import find_drift, snapshots_of
 
-    planned, changes = find_drift(session_of(ctx), targets)
+    session = session_of(ctx)
+    planned, changes = find_drift(session, targets)
+    failed = list(planned.failed)
     if snapshot is not None and planned.failed:
         note(f"warning: {snapshot} is not written, because a target could not be read")
     elif snapshot is not None:
@@ -67,9 +74,19 @@ def drift_command(ctx: Context, targets: tuple[str, ...], snapshot: Path | None,
         emit_json(drift_to_json(changes))
     else:
         emit(render_drift(changes, color=use_color(sys.stdout)))
-    for error in planned.failed:
+    if issue:
+        from reconciler.workflows.issues import report_drift
+
+        try:
+            done = report_drift(session, targets, planned, changes)
+        except ReconcilerError as trouble:  # what was found is printed all the same
+            failed.append(trouble)
+        else:
+            closed = f", {done.closed} closed" if done.closed else ""
+            note(f"issue: {_ISSUE_WORDS[done.act.value]}{closed}")
+    for error in failed:
         note(f"error: {error}")
-    codes = [error.exit for error in planned.failed]
+    codes = [error.exit for error in failed]
     return worst([*codes, ExitCode.CHANGES if any(changes.values()) else ExitCode.DONE])
 
 

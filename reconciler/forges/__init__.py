@@ -198,6 +198,15 @@ def _gitlab_spot(environ: Mapping[str, str]) -> Spot:
     )
 
 
+def is_repository(text: str) -> bool:
+    """Whether *text* is `owner/name` as GitHub spells it."""
+    return _REPOSITORY.fullmatch(text) is not None
+
+
+def is_number(text: str) -> bool:
+    return _NUMBER.fullmatch(text) is not None
+
+
 def token_from(environ: Mapping[str, str], *names: str) -> Secret:
     for name in names:
         if environ.get(name):
@@ -377,7 +386,7 @@ def text_of(item: Mapping[str, Json], key: str) -> str:
 def odd_reply(what: str) -> LiveError:
     return LiveError(
         f"the reply is not the forge's: {what}",
-        where="comment",
+        where="forge",
         fix="check GITHUB_API_URL or CI_API_V4_URL; something else may be answering there",
         code="not-the-forge",
     )

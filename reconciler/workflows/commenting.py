@@ -5,20 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from reconciler.core.model import MISSING, Json, Plan
+from reconciler.core.model import Plan
 from reconciler.core.ports import Clock, Random
-from reconciler.core.safe import safe
-from reconciler.errors import LiveError, UnreachableError
-from reconciler.forges import Answer, Forge, Spot, find_spot, make_forge, root_of
-from reconciler.providers.http import Transport
-from reconciler.providers.wire import Reply
+from reconciler.forges import Forge, Spot, find_spot, make_forge
 from reconciler.reports.comment import Act, decide, make_comment, marker, outdated
 from reconciler.reports.markdown import SUMMARY_BUDGET, render_markdown
 from reconciler.reports.markdown_parts import Setting
-
-#: A page of fifty comments, each as long as a forge takes them.
-MAX_BYTES = 64 * 1024 * 1024
-DEADLINE = 30.0
+from reconciler.workflows.forge_http import forge_http
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +42,10 @@ def comment_plans(
 ) -> Comments:
     """Bring the comments on the CI job's request up to date, one for each plan; equal text writes nothing."""
     spot = find_spot(environ, event)
-    transport = Transport(
-        root_of(spot),
-        spot.token,
-        deadline=DEADLINE,
-        clock=clock,
-        random=random,
-        ca_file=environ.get("RECONCILER_CA_FILE") or None,
-        proxy=environ.get("RECONCILER_PROXY") or None,
-        max_bytes=MAX_BYTES,
-    )
-    try:
-        forge = make_forge(_TransportHttp(transport, "GitHub" if spot.kind == "github" else "GitLab"), spot)
+    with forge_http(spot, what="comment", right="pull-requests", environ=environ, clock=clock, random=random) as http:
+        forge = make_forge(http, spot)
         setting = Setting(fork=spot.fork, own_commits=forge.fetch_commits(), report=spot.report)
         done = tuple(comment_plan(plan, forge, _setting_of(plan, setting, spot)) for plan in plans)
-    finally:
-        transport.close()
     budget = SUMMARY_BUDGET // max(len(plans), 1)
     parts = [render_markdown(plan, setting=_setting_of(plan, setting, spot), budget=budget) for plan in plans]
     return Comments(done, "\n".join(parts))
@@ -85,42 +66,3 @@ def comment_plan(plan: Plan, forge: Forge, setting: Setting) -> Commented:
 
 def _setting_of(plan: Plan, setting: Setting, spot: Spot) -> Setting:
     return replace(setting, files=f"{spot.files}/{plan.git.head}" if spot.files else None)
-
-
-class _TransportHttp:
-    """`forges.Http` over the one transport, with errors in words that fit a forge."""
-
-    def __init__(self, transport: Transport, name: str) -> None:
-        self._transport, self._name = transport, name
-
-    def get(self, path: str, query: Mapping[str, str]) -> Answer:
-        try:
-            return self._transport.get(path, _answer, query=query)
-        except UnreachableError as error:
-            raise UnreachableError(
-                f"{self._name} cannot be reached", where=error.where, fix="try again later"
-            ) from error
-        except LiveError as error:
-            raise self._refused(error.what, str(error.where)) from error
-
-    def send(self, method: str, path: str, body: Mapping[str, Json]) -> Answer:
-        sent = self._transport.send(method, path, dict(body), {})
-        where = f"{method} {self._transport.origin}{self._transport.origin.prefix}{path}"
-        if sent.status is not None and sent.status in (200, 201) and sent.reply is not None:
-            return _answer(sent.reply)
-        if sent.status is None or sent.status >= 500 or sent.status == 429:
-            why = safe(sent.failure) if sent.status is None else f"status {sent.status}"
-            raise UnreachableError(
-                f"{self._name} did not confirm the comment ({why})",
-                where=where,
-                fix="run it again: it looks first at what is there",
-            )
-        raise self._refused(f"{self._name} answers {sent.status}", where)
-
-    def _refused(self, what: str, where: str) -> LiveError:
-        rights = {"GitHub": "`permissions: {pull-requests: write}`", "GitLab": "a token with the scope `api`"}
-        return LiveError(what, where=where, fix=f"give the job {rights[self._name]}", code="refused")
-
-
-def _answer(reply: Reply) -> Answer:
-    return Answer(None if reply.value is MISSING else reply.value, reply.headers)

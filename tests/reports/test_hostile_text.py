@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -12,12 +13,13 @@ import pytest
 from markdown_it import MarkdownIt
 
 from reconciler.cli.output import to_json
-from reconciler.core.model import Plan
+from reconciler.core.model import Origin, Plan
 from reconciler.core.safe import is_hidden
 from reconciler.reports.comment import make_comment, marker
 from reconciler.reports.github import render_github
 from reconciler.reports.gitlab import render_gitlab
 from reconciler.reports.html import render_html
+from reconciler.reports.issue import make_issue
 from reconciler.reports.junit import render_junit
 from reconciler.reports.markdown_parts import Setting
 from reconciler.reports.plan_json import plan_to_json
@@ -25,6 +27,7 @@ from reconciler.reports.plan_text import render_plan
 from reconciler.reports.sarif import render_sarif
 from tests.support.plans import hostile_plan
 
+NOW = datetime(2026, 11, 20, 9, 14, 7, tzinfo=UTC)
 HOSTILE = {
     "escape": "\x1b[2J\x1b]0;title\x07\x9b31m\x08",
     "bidi": "\u202egnp.exe\u2066 \u200b\u2060\ufeff\U000e0041",
@@ -196,7 +199,26 @@ def check_junit(plan: Plan) -> None:
     }
 
 
+def check_issue(plan: Plan) -> None:
+    drifted = [each for each in plan.changes if each.origin is not Origin.GIT]
+    text = make_issue([(plan, drifted)], targets=["prod"], unread=["staging"], now=NOW, report="https://ci.example/1")
+
+    assert drifted
+    assert hidden(text.title + text.body) == []
+    assert "\n" not in text.title
+    assert "@" not in text.title
+    assert text.body.count("<!--") == 1
+    page = Page(MarkdownIt("commonmark", {"html": True}).enable("table").render(text.body))
+    known = "p code table thead tbody tr th td strong sub br a"
+    assert {tag for tag, _ in page.elements} <= set(known.split())
+    assert page.misnested == []
+    assert [given["href"] for tag, given in page.elements if tag == "a"] == ["https://ci.example/1"]
+    outside = "".join(data for around, data in page.texts if "code" not in around)
+    assert not re.search("@|#1|owned", outside)
+
+
 CHECKS: dict[str, Callable[[Plan], None]] = {
+    "issue": check_issue,
     "text": check_text,
     "json": check_json,
     "markdown": check_markdown,
