@@ -35,6 +35,7 @@ from reconciler.core.model import (
     Policy,
     Risk,
 )
+from reconciler.core.near import did_you_mean
 from reconciler.core.planform import make_fingerprint
 from reconciler.core.safe import quoted, safe
 
@@ -165,7 +166,8 @@ def _warnings(inputs: PlanInput, compared: list[Compared], settled: list[Settled
         fields = () if outcome.change is None else outcome.change.fields
         found += exception_warnings(pair.desired, pair.applied, fields, each.schema, inputs.now)
     for key in sorted(inputs.only - {each.pair.key for each in compared} - {MODE_KEY}):
-        found.append(f"--only names {quoted(key)}, which is not in git for this target")
+        known = [policy.key for policy in inputs.policies]
+        found.append(f"--only names {quoted(key)}, which is not in git for this target{did_you_mean(key, known)}")
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconciler.core.fields import FieldPage
@@ -243,12 +243,3 @@ def _article(file: str) -> str:
 
 def _sentence(text: str) -> str:
     return text[0].upper() + text[1:] + "."
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """Return the known word most like *word*, empty when none is near."""
-    import difflib
-
-    folded = {name.casefold(): name for name in known}
-    found = difflib.get_close_matches(word.casefold()[:200], list(folded), n=1)
-    return folded[found[0]] if found else ""

@@ -8,11 +8,12 @@ from reconciler.core.canonical import json_equal
 from reconciler.core.fields import field_pages, find_fields
 from reconciler.core.guard import GUARDS
 from reconciler.core.model import Applied, Policy, TargetSettings
+from reconciler.core.near import did_you_mean
 from reconciler.core.safe import quoted
 from reconciler.core.schema import load_schemas
 from reconciler.errors import ReconcilerError
 from reconciler.ledger import ledger_ref, read_ledger
-from reconciler.reports.explain import Explanation, PolicyPage, nearest
+from reconciler.reports.explain import Explanation, PolicyPage
 from reconciler.reports.pages import code_pages, guard_pages
 from reconciler.sources.git import Repository, open_repository
 from reconciler.workflows.names import policy_keys, unchecked_policies
@@ -43,9 +44,8 @@ def explain(word: str, open_session: Callable[[], Session]) -> Explanation:
     )
     if found.is_empty:
         known = [*code_pages(), *GUARDS, *keys, *(page.path for page in fields), *(page.last for page in fields)]
-        near = nearest(word, known)
         raise ReconcilerError(
-            f"{quoted(word)} is no code, guard, field or policy" + (f"; did you mean {quoted(near)}?" if near else ""),
+            f"{quoted(word)} is no code, guard, field or policy{did_you_mean(word, known)}",
             where="explain",
             fix=f"`reconciler explain` lists codes and guards{trouble}",
             code="unknown-word",

@@ -16,6 +16,7 @@ from reconciler.core.documents import Document, make_problem, read_documents
 from reconciler.core.exceptions import apply_exceptions, readings
 from reconciler.core.guard import Overrides, parse_overrides
 from reconciler.core.model import Policy, Problem, Severity, Source, TargetSettings
+from reconciler.core.near import did_you_mean
 from reconciler.core.ports import Clock, Random
 from reconciler.core.problems import FilesError, has_errors
 from reconciler.core.schema import Schemas, find_key_conflicts, load_schemas, merge_patch, policy_key
@@ -284,7 +285,7 @@ def _overlay(
         for key, patch in overlay.items():
             if key not in by_key:
                 raise ConfigError(
-                    f'an overlay of target {target.name} changes "{key}", which no file has',
+                    f'an overlay of target {target.name} changes "{key}", which no file has{did_you_mean(key, by_key)}',
                     where=config.path,
                     fix="correct the key or remove the overlay",
                     code="unknown-policy",
