@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from reconciler.sources.plumbing import (
     TREE_PATH,
     Reader,
     Result,
+    Signature,
     as_bytes,
     as_text,
     checked_path,
@@ -47,6 +49,7 @@ from reconciler.sources.plumbing import (
     parse_log,
     parse_push,
     parse_refs,
+    parse_signatures,
     parse_tree,
     unreachable,
 )
@@ -117,6 +120,20 @@ _SETTINGS = (
     "push.recurseSubmodules=no",
     "submodule.recurse=false",
 )
+
+#: Whatever else a repository's settings say of signatures: SSH, one file of signers, and no other program.
+_SIGNATURE_SETTINGS = (
+    "core.commitGraph=false",
+    "gpg.format=ssh",
+    "gpg.minTrustLevel=undefined",
+    "gpg.openpgp.program=/dev/null",
+    "gpg.program=/dev/null",
+    "gpg.ssh.program=ssh-keygen",
+    "gpg.ssh.revocationFile=/dev/null",
+    "gpg.x509.program=/dev/null",
+)
+#: More commits than this are not verified in one go: each costs two processes of ssh-keygen.
+MAX_SIGNATURES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +336,49 @@ class Repository:
         arguments = ["diff-tree", *options, "--end-of-options", full_id(old), full_id(new), "--", *places]
         names = self._run(arguments).out.split(b"\0")[:-1]
         return frozenset(path for path in map(self._inward, map(os.fsdecode, names)) if path is not None)
+
+    # ---------------------------------------------------------------------------------------- signatures
+
+    def signatures(self, head: str, after: str | None, signers: bytes) -> tuple[Signature, ...]:
+        """What *signers* (an SSH `allowed_signers` file) say of the commits after *after* up to *head*, newest first.
+
+        These are the first parents of *head* that are not first parents of *after* (None: all): a commit that once came
+        in by a merge was never the tip, and is no anchor. One git process. Raises `GitError` when history here is cut
+        off among them, when there are more than can be verified, and without ssh-keygen (reliability.md 7).
+        """
+        if shutil.which("ssh-keygen") is None:
+            raise GitError(
+                "signatures cannot be verified: there is no ssh-keygen",
+                where="PATH",
+                fix="install OpenSSH (Debian, Ubuntu: apt install openssh-client), 8.2 or newer",
+                code="no-ssh-keygen",
+            )
+        options = ["-z", "--first-parent", "--exclude-first-parent-only", "--no-patch", "--no-color", "--no-notes"]
+        options += ["--no-decorate", f"--max-count={MAX_SIGNATURES + 1}", "--format=%H%x00%G?%x00%GF%x00%GS"]
+        ends = [full_id(head), *([f"^{full_id(after)}"] if after is not None else [])]
+        with tempfile.TemporaryDirectory(prefix="reconciler-") as folder:
+            file = Path(folder).resolve() / "allowed_signers"
+            file.write_bytes(signers)
+            settings = [*_SIGNATURE_SETTINGS, f"gpg.ssh.allowedSignersFile={file}"]
+            result = self._run(["log", *options, "--end-of-options", *ends, "--"], settings=settings, ok=(0, 128, 129))
+        if result.status != 0 and "unrecognized argument" in result.error:
+            raise GitError("this git is too old to verify signatures", where="git", fix="update git to 2.36 or newer")
+        if result.status != 0:
+            self._runner.fail(result)
+        found = parse_signatures(result.out)
+        if len(found) > MAX_SIGNATURES:
+            raise GitError(
+                f"more than {MAX_SIGNATURES:,} commits would have to be verified",
+                where=f"commit {head[:7]}",
+                fix="apply an earlier commit first",
+            )
+        if not self._boundary().isdisjoint(each.commit for each in found):
+            raise GitError(
+                "not every commit can be verified: history is cut off in this clone",
+                where=f"commit {head[:7]}",
+                fix="fetch the whole history (git fetch --unshallow, fetch-depth: 0)",
+            )
+        return found
 
     # ------------------------------------------------------------------------------------- shallow clones
 
@@ -575,6 +635,33 @@ class Repository:
         if "origin" in usable:
             return "origin"
         return usable[0] if len(usable) == 1 else None
+
+    def upstream(self) -> tuple[str, str] | None:
+        """The remote and the ref there that HEAD's branch follows; None when it is on no branch, or follows none."""
+        branch = self._run(["symbolic-ref", "--quiet", "HEAD"], ok=(0, 1)).out.decode("utf-8", "replace").strip()
+        if not REF.fullmatch(branch):
+            return None
+        form = "--format=%(refname)%00%(upstream:remotename)%00%(upstream:remoteref)"
+        for line in self._run(["for-each-ref", form, branch]).out.decode("utf-8", "replace").split("\n"):
+            name, _, follows = line.partition("\0")
+            remote, _, ref = follows.partition("\0")
+            if name == branch and REMOTE.fullmatch(remote) and REF.fullmatch(ref):
+                return remote, ref
+        return None
+
+    def fast_forward(self, sha: str) -> None:
+        """Move HEAD's branch and the work tree to *sha*, a descendant that is here.
+
+        A `GitError`, with nothing moved, when a file that would change differs from HEAD.
+        """
+        options = ["--ff-only", "--quiet", "--no-stat", "--no-autostash", "--no-verify-signatures"]
+        result = self._run(["merge", *options, full_id(sha)], ok=None)
+        if result.status != 0:
+            raise GitError(
+                f"the work tree cannot be moved to {sha[:7]}: {last_line(result.error)}",
+                where=str(self.top),
+                fix="commit or undo the local changes; nothing of them is overwritten",
+            )
 
     def list_remote(self, remote: str, pattern: str) -> dict[str, str]:
         """The remote's refs that match *pattern* (`refs/reconciler/*`), with the objects they point at."""

@@ -37,6 +37,23 @@ class Result:
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What git makes of one commit's signature. `state` is the letter of `%G?`; only `G` is good.
+
+    `signer` is the principal of the signers file that the key belongs to, not what the author field claims.
+    """
+
+    commit: str
+    state: str
+    key: str
+    signer: str
+
+    @property
+    def is_good(self) -> bool:
+        return self.state == "G" and self.key.startswith("SHA256:") and bool(self.signer)
+
+
 class Reader:
     """A child's output that remembers whether its end was seen."""
 
@@ -117,6 +134,15 @@ def parse_refs(out: bytes, between: bytes) -> dict[str, str]:
         sha, _, ref = line.partition(between)
         if SHA.fullmatch(as_text(sha)) and REF.fullmatch(as_text(ref)) and sha.strip(b"0"):
             found[as_text(ref)] = as_text(sha)
+    return found
+
+
+def parse_signatures(out: bytes) -> tuple[Signature, ...]:
+    """Commits of `git log -z` with the format `%H %G? %GF %GS`, a NUL behind each part."""
+    parts = [as_text(part) for part in out.split(b"\0")[:-1]]
+    found = tuple(Signature(*parts[at : at + 4]) for at in range(0, len(parts) - len(parts) % 4, 4))
+    if len(parts) % 4 or not all(SHA.fullmatch(each.commit) for each in found):
+        raise GitError("git log gave no signatures", where="git log", fix="update git; 2.36 or newer is needed")
     return found
 
 
