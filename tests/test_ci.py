@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from tests.support.checkout import ROOT
+from tests.support.commands import check_command
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
 NAMES = {path.name for path in WORKFLOWS}
@@ -144,6 +145,20 @@ def test_a_pull_requests_files_are_read_with_tool_and_settings_of_the_base() -> 
         assert all(step["env"]["RECONCILER_CONFIG_COMMIT"] == base for step in reading), name
         assert all(step["with"]["repo"] == "proposed" for step in reading), name
         assert all("proposed" not in step.get("run", "") for step in job["steps"]), name
+
+
+def test_every_command_of_a_workflow_is_one_the_program_has() -> None:
+    commands = [
+        step["with"]["command"]
+        for path in WORKFLOWS
+        for job in read(path.name)["jobs"].values()
+        for step in job["steps"]
+        if step.get("uses") == "./"
+    ]
+
+    assert len(commands) > 5
+    for command in commands:
+        check_command(["reconciler", *re.sub(r"\$\{\{.*?\}\}", "--reviewed plan.json", command).split()])
 
 
 def test_an_apply_is_never_cancelled_and_takes_the_tip() -> None:
