@@ -112,6 +112,23 @@ def test_a_command_runs_in_the_named_folder(runner: Runner) -> None:
     assert "Valid:" in unseen(ended.out)
 
 
+def test_code_in_a_proposal_is_data(runner: Runner) -> None:
+    policies(runner)
+    trap = f"import pathlib\npathlib.Path({str(runner.temp / 'sprung')!r}).touch()\n"
+    for name in ("reconciler/__init__.py", "reconciler/__main__.py", "sitecustomize.py", "yaml.py", "conftest.py"):
+        for folder in (runner.work / "policies", runner.work):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(trap)
+    hook = runner.work / "policies" / ".git" / "hooks" / "post-checkout"
+    hook.write_text(f"#!/bin/sh\ntouch {runner.temp}/sprung\n")
+    hook.chmod(0o755)
+
+    for command in ("validate", "plan --commit HEAD --live snapshot.json"):
+        runner.run(command, repo="policies")
+
+    assert not (runner.temp / "sprung").exists()
+
+
 def test_a_problem_fails_the_step_and_stands_on_its_line(runner: Runner) -> None:
     policies(runner, enabld=True)
 
