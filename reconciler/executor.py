@@ -71,8 +71,9 @@ class Ports:
     """What a run needs from outside.
 
     `differs` tells whether a live policy still lacks something of a change's desired content; `put_body` makes the full
-    body of an update from a fresh read; `headers` carry the annotation. `evidence` asks the audit trail whether that
-    many requests of ours for a change are known to have taken effect. `keep_lock` renews the lock when needed and tells
+    body of an update from a fresh read; `headers` carry the annotation. `entries` counts the audit entries about a
+    change's policy that are new since the run began: those that name our commit, and all; None when nobody can tell.
+    `keep_lock` renews the lock when needed and tells
     whether it is still ours; `stop` whether a person asked to stop.
     """
 
@@ -82,7 +83,7 @@ class Ports:
     differs: Callable[[Change, LivePolicy], bool]
     put_body: Callable[[Change, LivePolicy], Body]
     headers: Callable[[Change], Mapping[str, str]]
-    evidence: Callable[[Change, int], bool]
+    entries: Callable[[Change], tuple[int, int] | None]
     keep_lock: Callable[[], bool]
     stop: Callable[[], bool]
     progress: Callable[[Outcome], None]
@@ -116,6 +117,8 @@ class _Work:
     calls: int = 0
     reached: int = 0
     confirmed: int = 0
+    doubted: bool = False
+    own_before: int | None = 0
     quiet_until: float | None = None
     ask_at: float = 0.0
     sent_at: float = 0.0
@@ -303,10 +306,11 @@ def _ready(waiting: Sequence[_Work], run: _Run) -> list[_Work]:
 def _ask_trail(work: _Work, run: _Run) -> None:
     """End the wait after doubt early when the audit trail shows that our request took effect.
 
-    A request takes effect at most once, so as many entries of ours as requests sent leave nothing in flight.
+    A request takes effect at most once, so exactly one entry more than before it leaves nothing in flight.
     """
+    entries = run.ports.entries(work.change) if work.own_before is not None else None
     now = run.ports.clock.monotonic()
-    if run.ports.evidence(work.change, work.reached):
+    if entries is not None and entries[0] == (work.own_before or 0) + 1:
         work.quiet_until = None
         work.last = Receipt(Fate.APPLIED)
         work.sent_at = now
@@ -349,14 +353,14 @@ def _decide(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation | None:
         return None
     refusal = _refusal(work)
     if refusal is not None:
-        _close_unsettled(work, *refusal)
+        _close_unsettled(work, run, *refusal)
         return None
     if _has_moved(work, live, run):
         work.finish(Status.UNKNOWN, "somebody else changed it during the run", ExitCode.PARTIAL)
         return None
     mutation = _next_mutation(work, live, run)
     if work.attempts[mutation.operation] >= MAX_ATTEMPTS:
-        _close_unsettled(work, *_exhausted(work, mutation.operation))
+        _close_unsettled(work, run, *_exhausted(work, mutation.operation))
         return None
     return mutation
 
@@ -366,13 +370,19 @@ def _was_beaten(work: _Work) -> bool:
     return work.last is not None and work.last.fate is Fate.REJECTED and work.last.status in (404, 409, 412)
 
 
-def _close_unsettled(work: _Work, why: str, exit: ExitCode) -> None:
-    """Close a change that is not live as asked: failed when nothing of it is, else part of it may be."""
+def _close_unsettled(work: _Work, run: _Run, why: str, exit: ExitCode) -> None:
+    """Close a change that is not live as asked: failed when nothing of it is, else part of it may be.
+
+    After doubt the trail is asked, too: our flip may have met a person's, and the two are no change at all.
+    """
     live, planned = work.live, work.change.live
     if live is None or planned is None:
         is_untouched = live is planned
     else:
         is_untouched = live.enabled == planned.enabled and json_equal(dict(live.body), dict(planned.body))
+    if is_untouched and work.doubted:
+        entries = run.ports.entries(work.change)
+        is_untouched = entries is None or entries[1] == 0
     if is_untouched and not work.confirmed:
         work.finish(Status.FAILED, why, exit)
     else:
@@ -385,12 +395,14 @@ def _is_settled(work: _Work, live: LivePolicy | None, run: _Run) -> bool:
         return live is None
     if live is None:
         return False
-    if change.action is Action.ENABLE:
-        return live.enabled
-    if change.action is Action.DISABLE:
-        return not live.enabled
     wanted = change.desired
-    return wanted is not None and live.enabled == wanted.enabled and not run.ports.differs(change, live)
+    if wanted is None or live.enabled != wanted.enabled:
+        return False
+    if not run.ports.differs(change, live):
+        return True
+    # A switch leaves text alone that the API cannot change; text that moved since the plan is another matter.
+    is_switch = change.action in (Action.ENABLE, Action.DISABLE)
+    return is_switch and change.live is not None and json_equal(dict(live.body), dict(change.live.body))
 
 
 def _has_moved(work: _Work, live: LivePolicy | None, run: _Run) -> bool:
@@ -419,6 +431,9 @@ def _is_put_off(work: _Work, run: _Run) -> bool:
         if now < work.sent_at + run.settings.quiescence:
             work.quiet_until = work.sent_at + run.settings.quiescence
             return True
+    if _was_beaten(work) and now < work.sent_at + VISIBLE_AFTER:
+        work.quiet_until = now + _READ_PAUSE
+        return True
     return fate is Fate.AMBIGUOUS and work.quiet_until is not None and now < work.quiet_until
 
 
@@ -544,9 +559,14 @@ def _send_all(sends: Sequence[tuple[_Work, Mutation]], run: _Run) -> None:
 
 
 def _send(send: tuple[_Work, Mutation], run: _Run) -> None:
+    work, mutation = send
+    if work.doubted:
+        entries = run.ports.entries(work.change)
+        work.own_before = None if entries is None else entries[0]
+    else:
+        work.own_before = work.confirmed
     if not run.may_send():
         return
-    work, mutation = send
     clock = run.ports.clock
     receipt = run.ports.provider.send(mutation)
     now = clock.monotonic()
@@ -570,6 +590,7 @@ def _send(send: tuple[_Work, Mutation], run: _Run) -> None:
     work.reached += 1
     work.raced = work.raced or receipt.fate is Fate.APPLIED_OTHER
     if receipt.fate is Fate.AMBIGUOUS:
+        work.doubted = True
         work.quiet_until = now + run.settings.quiescence
     else:
         work.confirmed += 1

@@ -26,7 +26,7 @@ from reconciler.journal import Journal
 from reconciler.ledger import RunInfo, ledger_ref, write_ledger
 from reconciler.lock import Lock, acquire, least_ttl, unlock
 from reconciler.sources.git import Repository, open_repository
-from reconciler.trail import NO_TRAIL, count_own, prove
+from reconciler.trail import NO_TRAIL, count_own, new_entries, prove
 from reconciler.workflows.planning import Planned, plan_target, sync_ledger
 from reconciler.workflows.session import CONFIG_COMMIT, Session, read_config, read_revision
 
@@ -303,14 +303,17 @@ def _carry_out(
         commit = change.commit.sha if change.commit is not None else plan.git.head
         return make_headers(__version__, commit, change.key, plan.fingerprint, change.why)
 
-    def evidence(change: Change, sent: int) -> bool:
-        if change.id is None or change.commit is None:
-            return False
+    def entries(change: Change) -> tuple[int, int] | None:
+        if known is None or change.id is None or change.commit is None:
+            return None
         try:
             trail = provider.fetch_trail()
         except LiveError:
-            return False
-        return trail.available and count_own(trail, known, change.id, change.commit.sha) == sent
+            return None
+        if not trail.available:
+            return None
+        own = count_own(trail, known, change.id, change.commit.sha)
+        return own, len(new_entries(trail, known, change.id))
 
     def tell(outcome: Outcome) -> None:
         nonlocal done
@@ -331,7 +334,7 @@ def _carry_out(
                 differs=differs,
                 put_body=put_body,
                 headers=headers,
-                evidence=evidence,
+                entries=entries,
                 keep_lock=lambda: lock.keep(settings.deadline),
                 stop=stop,
                 progress=tell,
@@ -379,17 +382,20 @@ def _is_in_doubt(run: Run) -> bool:
 # -------------------------------------------------------------------------------------------------- proof
 
 
-def _known_entries(session: Session, planned: Planned) -> frozenset[str]:
-    """The ids in the audit trail before anything is sent. Also binds an account to its trail (systems.md 5 row 24)."""
+def _known_entries(session: Session, planned: Planned) -> frozenset[str] | None:
+    """The ids in the audit trail before anything is sent; None when it cannot be read, so that nothing counts as new.
+
+    Also binds an account to its trail (systems.md 5 row 24).
+    """
     try:
         return frozenset(entry.id for entry in planned.provider.fetch_trail().entries)
     except LiveError as error:
         session.notice(f"warning: the audit trail cannot be read, so nothing can be proven: {error.what}")
-        return frozenset()
+        return None
 
 
 def _prove(
-    session: Session, planned: Planned, results: Sequence[Result], known: frozenset[str]
+    session: Session, planned: Planned, results: Sequence[Result], known: frozenset[str] | None
 ) -> Mapping[str, Annotation]:
     """Find the audit entry of every change that was applied.
 
@@ -407,6 +413,8 @@ def _prove(
             wanted[change.key] = (policy_id, change.commit.sha, on_object)
 
     def fetch() -> Trail:
+        if known is None:
+            return Trail((), available=False, complete=False)
         try:
             return planned.provider.fetch_trail()
         except LiveError as error:
@@ -416,7 +424,7 @@ def _prove(
     confirmed = {result.change.key for result in results if result.confirmed}
     return {
         key: found if key in confirmed or found.strength is not Strength.LEDGER_ONLY else NO_TRAIL
-        for key, found in prove(wanted, known, fetch, session.clock).items()
+        for key, found in prove(wanted, known or frozenset(), fetch, session.clock).items()
     }
 
 

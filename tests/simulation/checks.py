@@ -120,11 +120,12 @@ class Checks:
             )
 
     def see_read(self, exchange: Exchange, seen_at: float, value: Any) -> None:
+        exchange.outcome = "reply"
         if exchange.process.dead:
             return
         name, now = exchange.process.name, self.server.world.now
         if exchange.operation == "trail":
-            self.trails[name] = exchange.at
+            self.trails[name] = max(seen_at, self.trails.get(name, 0.0))
             return
         if exchange.operation == "one":
             policy = value["policy"]
@@ -202,9 +203,9 @@ class Checks:
     def see_end(self, job: Job, budget: float, lock_timeout: float) -> None:
         """Judge what a run said of itself against what it did."""
         name, ended = job.process.name, job.ended or 0.0
-        mine = [effect for effect in self.effects if self._is_of(effect, name)]
+        mine = [effect for effect in self.effects if self._is_of(effect, name) and not self._is_undone(effect)]
         late = [e for e in self.network.exchanges if e.process.name == name and self._may_still_land(e)]
-        if ended - job.started > budget + lock_timeout + SLACK:
+        if ended - job.started > budget + lock_timeout + job.journal.stalled + SLACK:
             self.fail(f"I11 {name} took {ended - job.started:.0f} s with a budget of {budget:.0f}")
         if job.exit in (ExitCode.ERROR, ExitCode.TRY_AGAIN, ExitCode.STALE) and (mine or late):
             self.fail(f"{name} ended {int(job.exit)}, which says that nothing was applied")
@@ -218,13 +219,12 @@ class Checks:
         for outcome in job.run.outcomes:
             own = [effect for effect in mine if key_of(effect.asked) == outcome.key]
             if outcome.status in (Status.FAILED, Status.SKIPPED, Status.ALREADY) and own:
-                undone = [
-                    e for e in self.effects if e.id == own[-1].id and e.asked.actor != SERVICE and e.at > own[-1].at
-                ]
-                if not undone:
-                    self.fail(f"{outcome.key} is told as {outcome.status}, but {own[-1].operation} took effect")
+                self.fail(f"{outcome.key} is told as {outcome.status}, but {own[-1].operation} took effect")
             asked = [e for e in self.network.exchanges if e.process.name == name and key_of(e.asked) == outcome.key]
-            if outcome.status is Status.APPLIED and not own and not any(map(is_doubtful, asked)):
+            undone = any(map(is_doubtful, asked)) or any(
+                self._is_undone(e) for e in self.effects if self._is_of(e, name)
+            )
+            if outcome.status is Status.APPLIED and not own and not undone:
                 self.fail(f"{outcome.key} is told as applied, but nothing of ours took effect")
             self._claims_no_more_than_is(outcome)
         if job.exit is ExitCode.DONE:
@@ -240,9 +240,18 @@ class Checks:
         if note.strength is Strength.SAME_ENTRY and (outcome.commit is None or outcome.commit not in str(row)):
             self.fail(f"I8 {outcome.key} claims an audit entry that does not name its commit")
 
+    def _is_undone(self, effect: Effect) -> bool:
+        """Whether a person touched the policy later: after a lost reply nobody can tell that from no effect at all."""
+        return any(e.id == effect.id and e.asked.actor != SERVICE and e.at > effect.at for e in self.effects)
+
     def _is_of(self, effect: Effect, name: str) -> bool:
         sent = effect.asked.sent
         return sent > 0 and self.network.exchanges[sent - 1].process.name == name
+
+    def _is_by(self, effect: Effect, strangers: set[str]) -> bool:
+        """Whether a person did it, or a run of *strangers*."""
+        sent = effect.asked.sent
+        return effect.asked.actor != SERVICE or self.network.exchanges[sent - 1].process.name in strangers
 
     def _may_still_land(self, exchange: Exchange) -> bool:
         return exchange.asked.method != "GET" and exchange.lands_until > self.server.world.now
@@ -250,8 +259,10 @@ class Checks:
     def _is_as_git_wants(self, job: Job) -> None:
         """I5: exit 0 means that everything managed was right when last looked at, and nothing of ours came after.
 
-        What the plan saw in sync is not looked at again: that may have moved since the run began.
+        What the plan saw in sync is not looked at again: that may have moved since the run began. A run that found
+        nothing to do took no lock, so another run may be at work.
         """
+        strangers = set(self.jobs) - {job.process.name} if not job.random.nonces else set()
         listed = self.listed.get(job.process.name, (0.0, 0.0))[1]
         planned = {change.key for change in job.plans[-1].plan.changes}
         for key, wrong in differences(self.server, self.objects, job.head).items():
@@ -263,7 +274,7 @@ class Checks:
             }
             mine = [k for k in self.reads if k[0] == job.process.name and k[1] in ids and key in planned]
             seen = max([read, *(self.reads[k][1] for k in mine)])
-            if not any(e.id in ids and e.asked.actor != SERVICE and e.at >= seen for e in self.effects):
+            if not any(e.id in ids and e.at >= seen and self._is_by(e, strangers) for e in self.effects):
                 self.fail(f"I5 {job.process.name} ended 0, but {key} {wrong}")
 
 

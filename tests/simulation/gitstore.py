@@ -94,6 +94,8 @@ class Clone:
         self._refs: dict[str, str] = {}
         self._known: set[str] = set()
         self._asked = 0
+        #: Operation, fate and outcome of every contact with the remote.
+        self.contacts: list[tuple[str, str, str]] = []
 
     def _network(self, what: str) -> str | None:
         """Take the time a remote takes; return the mishap that befalls this contact."""
@@ -103,7 +105,10 @@ class Clone:
             self._world.pause(self._chance.between(label + "/time", 0.05, 1.5))
         fate = self._chance.mishap(label, self._chance.weighted(label, self._rates))
         if fate == "git-lost" or (fate is not None and what != "push"):
+            self.contacts.append((what, "git-lost", "unreachable"))
             raise UnreachableError("the remote does not answer", where="origin", fix="try again")
+        if what != "push":
+            self.contacts.append((what, "deliver", "done"))
         return fate
 
     # ------------------------------------------------------------------------------------------ refs
@@ -135,6 +140,7 @@ class Clone:
     def push(self, remote: str, updates: Sequence[RefUpdate]) -> PushResult:
         fate = self._network("push")
         result = self._remote.move([update for update in updates if update.new != update.old])
+        self.contacts.append(("push", fate or "deliver", "unreachable" if fate else result.status.value))
         if fate == "git-reply-lost":
             raise UnreachableError("the connection broke during the push", where="origin", fix="try again")
         return result

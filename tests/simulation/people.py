@@ -69,7 +69,7 @@ class People:
         if self.chance.mishap(label, f"person-{what}") is None:
             return
         if what == "push":
-            self._push_something(label)
+            self.push_something(label, self.chance.count(label + "/many", 1, 2))
         elif what == "create":
             key = f"{label.replace('/', '-')}-own"
             body = policy_body(self.server.style, key, enabled=True)
@@ -96,12 +96,12 @@ class People:
     def _ask(self, asked: Asked) -> None:
         self.server.handle(asked, 0.05, lambda answer: None)
 
-    def _push_something(self, label: str) -> None:
-        """One or two policies switched, edited, added or removed in one commit."""
+    def push_something(self, label: str, many: int) -> None:
+        """Some policies switched, edited, added or removed in one commit."""
         style, now = self.server.style, {policy.key: policy for policy in desired_at(self.objects, self.tip)}
         changes: dict[str, dict[str, Any] | None] = {}
-        for number in range(self.chance.count(label + "/many", 1, 2)):
-            what = self.chance.choose(f"{label}/{number}", ("switch", "switch", "edit", "add", "remove"))
+        for number in range(many):
+            what = self.chance.choose(f"{label}/{number}", ("switch", "edit", "add", "remove", "remove"))
             if what == "add" or not now:
                 key = f"pol-{label.split('/')[1]}{number}"
                 on = self.chance.is_true(f"{label}/{number}/on", 0.7)

@@ -13,14 +13,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
+from reconciler.core.annotation import parse
 from reconciler.core.guard import Overrides
 from reconciler.core.model import (
+    Capabilities,
     CommitInfo,
     Confidence,
     Drift,
     GitInfo,
     Json,
+    Mutation,
     Policy,
+    Receipt,
     Source,
     TargetInfo,
     TargetSettings,
@@ -31,6 +35,7 @@ from reconciler.core.secret import Secret
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.journal import JournalError
 from reconciler.ledger import owned, read_ledger
+from reconciler.providers.base import Provider
 from reconciler.providers.http import Transport
 from reconciler.providers.registry import capabilities_of, make_provider
 from reconciler.workflows.applying import Machine, Run, apply_plan
@@ -75,6 +80,7 @@ class SimJournal:
     process: Process
     rates: Mapping[str, float]
     records: list[Mapping[str, Json]] = field(default_factory=list)
+    stalled: float = 0.0
     _count: int = 0
 
     def __enter__(self) -> SimJournal:
@@ -95,6 +101,7 @@ class SimJournal:
         if self.world.is_alone:
             # A stall is a laptop that sleeps, a machine that is moved: time passes, and nothing else.
             long = self.chance.between(label + "/stall", 20, 400) if fate == "stall" else 0.0
+            self.stalled += long
             self.world.pause(self.chance.between(label + "/time", 0.001, 0.02) + long)
         self.records += written
 
@@ -149,6 +156,31 @@ def perform(
     job.ended = world.now
 
 
+class Watched:
+    """A provider (`providers.base.Provider`) that notes what became of each request in its exchange."""
+
+    def __init__(self, inner: Provider, network: Network, process: Process) -> None:
+        self._inner, self._network, self._process = inner, network, process
+        self.fetch_listing, self.fetch_one, self.fetch_trail = inner.fetch_listing, inner.fetch_one, inner.fetch_trail
+
+    @property
+    def name(self) -> str:
+        return self._inner.name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._inner.capabilities
+
+    def send(self, mutation: Mutation) -> Receipt:
+        before = len(self._network.exchanges)
+        receipt = self._inner.send(mutation)
+        key = parse(mutation.headers.get("User-Agent", ""))
+        for exchange in self._network.exchanges[before:]:
+            if exchange.process is self._process and key is not None and parse(exchange.asked.agent) == key:
+                exchange.outcome = receipt.fate.value
+        return receipt
+
+
 def _plan(job: Job, session: Session, network: Network, settings: TargetSettings, objects: Objects) -> Planned:
     """As `workflows.planning.plan_target`, less the files."""
     store = cast(Any, job.clone)
@@ -164,7 +196,7 @@ def _plan(job: Job, session: Session, network: Network, settings: TargetSettings
         random=session.random,
         wire=lambda: network.wire(job.process),
     )
-    provider = make_provider(settings, transport)
+    provider = Watched(make_provider(settings, transport), network, job.process)
     listing = provider.fetch_listing()
     policies = desired_at(objects, job.head)
     inputs = PlanInput(

@@ -6,7 +6,7 @@ people leave, and git must be live after two further runs; a third sends nothing
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,6 +34,7 @@ STYLES = (
     Style("blank", flips=False, crud=True, blanks=True, total=True, agents=False, unique=True),
 )
 STORY = 420.0
+Cell = tuple[str, str, str]
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Told:
     style: str
     violations: list[str]
     happened: dict[str, str]
-    cells: dict[tuple[str, str, str], int]
+    cells: Counter[Cell]
     runs: int
     requests: int
     exits: dict[str, int]
@@ -69,8 +70,8 @@ class Story:
     crashes: bool
     skews: float
     skews_were_far: bool = False
-    cells: dict[tuple[str, str, str], int] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
+    clones: list[Clone] = field(default_factory=list)
 
     # ------------------------------------------------------------------------------------------------ runs
 
@@ -93,7 +94,14 @@ class Story:
         return job
 
     def clone(self, name: str) -> Clone:
-        return Clone(name, self.world, self.chance, self.remote, {} if self.network.is_calm else self.git_rates)
+        rates = {} if self.network.is_calm else self.git_rates
+        self.clones.append(Clone(name, self.world, self.chance, self.remote, rates))
+        return self.clones[-1]
+
+    def cells(self) -> Counter[Cell]:
+        """How often each operation met each fate with each outcome."""
+        seen = [(e.operation, e.fate, e.outcome or "no reply") for e in self.network.exchanges if not e.process.dead]
+        return Counter([*seen, *(contact for clone in self.clones for contact in clone.contacts)])
 
     def schedule(self) -> None:
         """Put the reconcilers' runs, their crashes and interruptions on the heap."""
@@ -101,7 +109,7 @@ class Story:
             who = f"r{number}"
             clone = self.clone(who)
             at = self.chance.between(f"{who}/first", 0, 60)
-            for turn in range(self.chance.count(f"{who}/turns", 1, 3)):
+            for turn in range(self.chance.count(f"{who}/turns", 1, 2)):
                 self.world.at(at, self._turn(who, clone, turn))
                 at += self.chance.between(f"{who}/{turn}/gap", 20, 240)
 
@@ -203,7 +211,7 @@ def tell(seed: int, kept: Collection[str] | None = None) -> Told:
         story.style.name,
         violations,
         story.chance.happened,
-        story.cells,
+        story.cells(),
         len(story.jobs),
         len(story.network.exchanges),
         exits,
@@ -238,7 +246,7 @@ def make_story(chance: Chance) -> Story:
         server,
         settings.deadline,
         quiescence,
-        {} if is_calm else _rates(chance, "write", WRITE_FATES, (0.1, 0.3, 0.6), without=("delay",) if far else ()),
+        {} if is_calm else _rates(chance, "write", WRITE_FATES, (0.2, 0.5, 0.8), without=("delay",) if far else ()),
         {} if is_calm else _rates(chance, "read", READ_FATES, (0.0, 0.05, 0.2)),
         window=chance.choose("window", (12, 25)) if chance.is_true("paced", 0.1) else None,
         is_calm=is_calm,
@@ -327,6 +335,5 @@ def _settle_the_land(story: Story) -> None:
         )
         assert sha is not None
         story.remote.refs[ledger_ref(NAME)] = sha
-
-
-__all__ = ["STYLES", "Told", "json", "tell"]
+    if chance.is_true("new-commit", 0.8):
+        story.people.push_something("person/first", chance.count("new", 1, 4))

@@ -38,7 +38,11 @@ READ_FATES = (
 
 @dataclass
 class Exchange:
-    """One request of ours: who sent what, when, which fate it got. `closed`: when its sender saw it end."""
+    """One request of ours: who sent what, when, which fate it got.
+
+    `closed`: when its sender saw it end. `lands_until`: when it has taken effect, if it ever does. `outcome`: what its
+    sender took it for.
+    """
 
     number: int
     process: Process
@@ -48,6 +52,7 @@ class Exchange:
     at: float
     closed: float | None = None
     lands_until: float = 0.0
+    outcome: str = ""
 
 
 @dataclass
