@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from reconciler.workflows.init import ACTION, TEMPLATES
 from tests.conftest import Golden
@@ -51,3 +52,21 @@ def test_zizmor_finds_nothing_in_what_init_writes(tmp_path: Path) -> None:
     done = zizmor(tmp_path / ".github")
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_gitlab_file_gives_every_input_that_our_component_needs() -> None:
+    spec = next(yaml.safe_load_all((ROOT / "templates" / "plan.yml").read_text()))["spec"]["inputs"]
+    text = (TEMPLATES / "dot-gitlab-ci.yml").read_text().replace("@VERSION@", "0.1.0")
+
+    (include,) = yaml.safe_load(text)["include"]
+
+    assert include["component"].endswith("/reconciler/plan@0.1.0")
+    assert include["inputs"].keys() == {name for name, entry in spec.items() if "default" not in entry}
+
+
+def test_the_pre_commit_hook_looks_at_the_files_that_ours_does() -> None:
+    (ours,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    (theirs,) = yaml.safe_load((TEMPLATES / "dot-pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+
+    for key in ("id", "entry", "files", "pass_filenames"):
+        assert ours[key] == theirs[key]
