@@ -150,7 +150,9 @@ def _page(path: str, file: str, types: tuple[str, ...], node: Mapping[str, Any])
 
 
 def _alias(node: Mapping[str, Any]) -> str:
-    return f" Another spelling of {node['x-alias-of']}." if "x-alias-of" in node else ""
+    """Whose other spelling this is, unless the description says it."""
+    text = f"Another spelling of {node.get('x-alias-of')}"
+    return f" {text}." if "x-alias-of" in node and text not in node["description"] else ""
 
 
 def _takes(node: Mapping[str, Any]) -> str:
