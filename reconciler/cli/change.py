@@ -8,7 +8,8 @@ from pathlib import Path
 import rich_click as click
 from click import Context
 
-from reconciler.cli.interrupt import stop_on_signals
+from reconciler.cli.app import State
+from reconciler.cli.interrupt import pass_signals_to, stop_on_signals
 from reconciler.cli.options import format_options, only_option, session_of, targets_option, wants_json
 from reconciler.cli.output import emit, emit_json, note, use_color
 from reconciler.cli.review import read_plans
@@ -18,6 +19,7 @@ from reconciler.reports.plan_text import render_plan
 from reconciler.reports.run_json import run_to_json, runs_to_json
 from reconciler.reports.run_text import render_run
 from reconciler.workflows.applying import Run, apply, remove_lock
+from reconciler.workflows.looping import Child, follow, is_looped, loop, parse_every
 from reconciler.workflows.session import Session, read_config
 
 
@@ -32,6 +34,7 @@ from reconciler.workflows.session import Session, read_config
     help="Go on only if no more gets weaker than in this plan.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask. Lifts no guard.")
+@click.option("--every", metavar="TIME", help="Apply again and again, for example every 5m; needs --yes.")
 @click.option(
     "--lock-timeout", type=click.FloatRange(min=0), default=0.0, metavar="S", help="Wait this long for another run."
 )
@@ -44,6 +47,7 @@ def apply_command(
     only: tuple[str, ...],
     reviewed: Path | None,
     yes: bool,
+    every: str | None,
     lock_timeout: float,
     format: str,
 ) -> int:
@@ -52,9 +56,16 @@ def apply_command(
     \b
     reconciler apply --target neosc
     reconciler apply plan.json --yes
+    reconciler apply --yes --every 5m
     """
 
     session = session_of(ctx)
+    if every is not None:
+        if plan is not None:
+            raise UsageError("a saved plan is applied once", where="--every", fix="leave out the plan or --every")
+        return _loop(ctx, session, parse_every(every), targets, only, reviewed, yes, lock_timeout)
+    if is_looped(session):
+        follow(session)
     saved = _saved_plans(plan, targets, only)
     names = [each.target.name for each in saved] if saved else _target_names(session, targets)
     agreed = _reviewed_plans(reviewed, names)
@@ -102,6 +113,36 @@ def apply_command(
     elif runs:
         emit("\n".join(render_run(run, color=use_color(sys.stdout)) for run in runs))
     return worst([*(run.exit for run in runs), *(error.exit for error in failed)])
+
+
+def _loop(
+    ctx: Context,
+    session: Session,
+    every: float,
+    targets: tuple[str, ...],
+    only: tuple[str, ...],
+    reviewed: Path | None,
+    yes: bool,
+    lock_timeout: float,
+) -> int:
+    """Run the same command line without `--every` again and again, until somebody stops it."""
+    if not yes:
+        raise UsageError("nobody is asked in a loop", where="--every", fix="add --yes")
+    _target_names(session, targets)
+    arguments = [
+        "-C",
+        str(ctx.ensure_object(State).folder.absolute()),
+        "apply",
+        "--yes",
+        f"--lock-timeout={lock_timeout}",
+    ]
+    arguments += [f"--target={name}" for name in targets] + [f"--only={key}" for key in only]
+    arguments += [f"--reviewed={reviewed.absolute()}"] if reviewed is not None else []
+    arguments += ["--json"] if wants_json(ctx) else []
+    child = Child(arguments, session.environ, note)
+    with pass_signals_to(child.stop):
+        loop(every, child.run, clock=session.clock, random=session.random, stop=child.is_stopping, notice=note)
+    return ExitCode.INTERRUPTED
 
 
 def _silent(outcome: Outcome, number: int, total: int) -> None:
