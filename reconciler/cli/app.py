@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "Change": {
         "apply": ("change", "Carry out a plan and sign each change with its commit."),
+        "import": ("importing", "Write live policies into files."),
         "rollback": ("rollback", "Plan the return to an earlier revision."),
         "unlock": ("change", "Remove the lock a dead run left behind."),
     },
