@@ -169,9 +169,11 @@ def _read_overrides(schemas: Schemas, data: bytes) -> tuple[Overrides, list[Prob
 
 
 def read_config(session: Session) -> Config:
-    """Return the settings of the working tree."""
-    path = session.root / FILE_NAME
-    return parse_config(path.read_bytes(), FILE_NAME, session.schemas)
+    """Return the settings of the working tree, or of the commit the environment names."""
+    data = (session.root / FILE_NAME).read_bytes()
+    if session.environ.get(CONFIG_COMMIT):
+        data = _config_of_base(session, data)
+    return parse_config(data, FILE_NAME, session.schemas)
 
 
 # ------------------------------------------------------------------------------------------------ desired
