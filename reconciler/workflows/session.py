@@ -24,7 +24,8 @@ from reconciler.errors import ConfigError
 from reconciler.sources.directory import Reading, read_commit, read_directory
 from reconciler.sources.git import Repository, open_repository
 
-#: Names the commit whose reconciler.yaml is used, whatever the files under review say (docs/how-to/plan-without-a-secret.md).
+#: Names the commit whose reconciler.yaml is used, whatever the files under review say
+#: (docs/how-to/plan-without-a-secret.md).
 CONFIG_COMMIT = "RECONCILER_CONFIG_COMMIT"
 
 
