@@ -271,7 +271,7 @@ def _again_if_recorded(session: Session, planned: Planned, plan: Callable[[], Pl
 
 def _must_record(planned: Planned) -> bool:
     """Whether the ledger lacks something although no change is left to send."""
-    return must_record(planned.inputs) or planned.sync.unpushed
+    return must_record(planned.inputs) or planned.sync.unpushed or planned.signing.moves
 
 
 # ---------------------------------------------------------------------------------------------- execution
@@ -454,7 +454,7 @@ def _record(
             RunInfo(planned.plan.git.head, __version__, now.isoformat(), planned.plan.fingerprint),
             at=now,
             settings=settings,
-            touched=changed,
+            touched=changed or planned.signing.moves,
         )
         if sha is not None and (sha != previous.sha or planned.sync.unpushed):
             lock.record(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from reconciler import __version__
 from reconciler import config as settings_module
@@ -43,6 +43,7 @@ from reconciler.workflows.session import (
     read_work_tree,
     require_valid,
 )
+from reconciler.workflows.signing import Signing, check_signatures
 
 
 @dataclass(slots=True)
@@ -78,6 +79,7 @@ class Planned:
     sync: Sync
     ledger: LedgerState
     trail: TrailReader
+    signing: Signing = field(default_factory=Signing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,11 @@ def plan_target(
     ledger = read_ledger(repository, synced.tip)
     if repository.is_shallow() and remote is not None:
         repository.unshallow(remote)
+    applied = ledger.applied_commit
+    limits = stricter_limits(session, repository, target, applied)
+    signing = check_signatures(repository, session.environ, limits.signatures, head=head, applied=applied)
+    if applying and signing.error is not None:
+        raise signing.error  # before the token goes anywhere: these commits also say where
     entries = owned_entries(session, repository, target, head, ledger)
     if not any(is_below(entry.path, target.policies) for entry in entries.values()):
         require_valid(missing, len(files.raw))  # git keeps no empty folder: gone is fine where there was one
@@ -155,10 +162,10 @@ def plan_target(
         tool=__version__,
         target=TargetInfo(target.name, target.provider, target.url, listing.mode),
         capabilities=capabilities_of(target),
-        settings=stricter_limits(session, repository, target, ledger.applied_commit),
+        settings=limits,
         git=GitInfo(
             head,
-            ledger.applied_commit,
+            applied,
             dirty=bool(changed),
             shallow=repository.is_shallow(),
         ),
@@ -174,14 +181,14 @@ def plan_target(
         mode=desired.mode,
         applied_settings=ledger.settings,
         facts=Facts(
-            descends=ledger.applied_commit is None or repository.is_ancestor(ledger.applied_commit, head),
+            descends=applied is None or repository.is_ancestor(applied, head),
             applying=applying,
             snapshot=live is not None,
         ),
     )
-    return Planned(
-        make_plan(inputs), inputs, target, desired, files, repository, provider, remote, synced, ledger, trail
-    )
+    plan = make_plan(inputs)
+    plan = replace(plan, warnings=(*plan.warnings, *signing.warnings(asks=bool(plan.changes))))
+    return Planned(plan, inputs, target, desired, files, repository, provider, remote, synced, ledger, trail, signing)
 
 
 def is_below(path: str, folder: str) -> bool:
