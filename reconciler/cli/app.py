@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "status": ("watch", "One line per policy: in sync, drifted, pending."),
         "drift": ("watch", "Report edits made outside git: who, when, what."),
         "log": ("watch", "Audit trail joined with git commits."),
+        "blame": ("blame", "Where each live field comes from."),
     },
     "Look up": {
         "explain": ("explain", "Explain an error, a guard, a field or a policy."),

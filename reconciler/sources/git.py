@@ -312,6 +312,32 @@ class Repository:
                     break
         return found
 
+    def file_history(self, head: str, path: str) -> tuple[tuple[CommitInfo, str | None], ...]:
+        """The commits up to *head* that gave a file its contents, newest first, with its object id after each.
+
+        Branches that gave nothing to what is there now are left out, and renames are not followed.
+        """
+        options = ["--topo-order", "--raw", "-c", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv"]
+        options += ["--no-color", "--no-decorate", "--no-notes", "--format=%x01%H%x00%an%x00%s"]
+        place = self._prefix + checked_path(path)
+        boundary = self._boundary()
+        with self._runner.stream(["log", *options, "--end-of-options", full_id(head), "--", place]) as out:
+            return tuple(
+                (commit, blob)
+                for commit, records in parse_log(out)
+                for name, blob in records
+                if name == place and commit.sha not in boundary
+            )
+
+    def merge_of(self, commit: str, head: str) -> str | None:
+        """The merge that brought *commit* into *head*'s first-parent line; None for a commit that is in the line."""
+        line = self._run(["rev-list", "--first-parent", "--end-of-options", full_id(head)]).out.decode("ascii").split()
+        if commit in line:
+            return None
+        later = ["rev-list", "--ancestry-path", "--end-of-options", f"^{full_id(commit)}", full_id(head)]
+        holding = set(self._run(later).out.decode("ascii").split())
+        return next((sha for sha in reversed(line) if sha in holding), None)
+
     def commit_info(self, sha: str) -> CommitInfo:
         """Author and subject of one commit."""
         options = [

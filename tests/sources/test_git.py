@@ -752,3 +752,38 @@ def test_a_tree_file_is_what_git_says(tmp_path: Path) -> None:
     assert repository.read_tree(repository.head()) == (
         TreeFile("a.yaml", hashlib.sha1(b"blob 1\x001", usedforsecurity=False).hexdigest(), "100644"),
     )
+
+
+def test_a_files_history_is_every_commit_that_gave_it_its_contents_newest_first(tmp_path: Path) -> None:
+    repo = make_repo(tmp_path, {"a.yaml": "1\n", "b.yaml": "1\n"})
+    first = repo.git("rev-parse", "HEAD")
+    repo.commit({"b.yaml": "2\n"}, "Another file")
+    second = repo.commit({"a.yaml": "2\n"}, "Change it")
+    third = repo.commit({"a.yaml": None}, "Drop it")
+
+    steps = open_repository(repo.path).file_history(third, "a.yaml")
+
+    assert [(commit.sha, blob) for commit, blob in steps] == [
+        (third, None),
+        (second, repo.git("rev-parse", f"{second}:a.yaml")),
+        (first, repo.git("rev-parse", f"{first}:a.yaml")),
+    ]
+
+
+def test_the_merge_that_brought_a_commit_is_found_and_a_commit_in_the_line_has_none(tmp_path: Path) -> None:
+    repo = make_repo(tmp_path, {"a.yaml": "1\n"})
+    repo.git("checkout", "--quiet", "-b", "topic")
+    inside = repo.commit({"a.yaml": "2\n"}, "On a branch")
+    repo.git("checkout", "--quiet", "main")
+    before = repo.commit({"b.yaml": "1\n"}, "In the line")
+    merge = repo.merge("topic")
+    after = repo.commit({"b.yaml": "2\n"}, "Later")
+    repo.git("checkout", "--quiet", "-b", "other", before)
+    repo.commit({"c.yaml": "1\n"}, "On another branch")
+    repo.git("checkout", "--quiet", "main")
+    repo.merge("other")
+    head = repo.git("rev-parse", "HEAD")
+    opened = open_repository(repo.path)
+
+    assert opened.merge_of(inside, head) == merge
+    assert [opened.merge_of(sha, head) for sha in (before, after, merge)] == [None, None, None]
