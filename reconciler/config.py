@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.core.documents import Document, make_problem, read_documents
-from reconciler.core.model import Body, Ignore, Json, Problem, TargetSettings
+from reconciler.core.model import Body, Ignore, Json, Problem, Receiver, TargetSettings
 from reconciler.core.problems import FilesError, has_errors
 from reconciler.core.schema import Schemas
 from reconciler.core.secret import Secret
@@ -23,6 +23,8 @@ FILE_NAME = "reconciler.yaml"
 OVERRIDES_NAME = "overrides.yaml"
 SETTINGS_NAME = "settings.yaml"
 TOKEN_COMMAND_SECONDS = 10.0
+NOTICES = ("drift", "failure")
+NOTIFY_SECRET = "RECONCILER_NOTIFY_SECRET"  # noqa: S105 - the name of a variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ def _config_from(document: Document) -> Config:
 def _target_from(name: str, value: Json, document: Document) -> TargetSettings:
     fields = dict(value) if isinstance(value, dict) else {}
     ignore = fields.pop("ignore", None)
+    receivers = _receivers_from(document.value.get("notify")) + _receivers_from(fields.pop("notify", None))
     fields.pop("overlays", None)
     folder = fields.get("policies")
     pointer = f"/targets/{name}/policies"
@@ -96,6 +99,7 @@ def _target_from(name: str, value: Json, document: Document) -> TargetSettings:
     return TargetSettings(
         name=name,
         overlays=overlays,
+        notify=tuple(dict.fromkeys(receivers)),
         ignore=tuple(_ignore_from(entry) for entry in ignore if isinstance(entry, dict))
         if isinstance(ignore, list)
         else (),
@@ -112,6 +116,15 @@ def _overlays_of(value: Json) -> tuple[Mapping[str, Body], ...]:
         for overlay in overlays
         if isinstance(overlay, dict)
     )
+
+
+def _receivers_from(value: Json) -> tuple[Receiver, ...]:
+    entries = [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+    return tuple(Receiver(str(entry["url"]), _events_from(entry.get("events"))) for entry in entries)
+
+
+def _events_from(value: Json) -> tuple[str, ...]:
+    return tuple(str(event) for event in value) if isinstance(value, list) else NOTICES
 
 
 def _ignore_from(entry: Mapping[str, Json]) -> Ignore:
@@ -216,15 +229,9 @@ def read_token(target: str, environ: Mapping[str, str], user: UserConfig) -> Sec
     could say which one was meant.
     """
     for name in (token_variable(target), "RECONCILER_TOKEN"):
-        value, file = environ.get(name), environ.get(f"{name}_FILE")
-        if value is not None and file is not None:
-            raise ConfigError(
-                f"{name} and {name}_FILE are both set", where=f"environment, target {target}", fix="unset one of them"
-            )
-        if value is not None:
-            return _checked_token(value, name)
-        if file is not None:
-            return _checked_token(_read_token_file(file, f"{name}_FILE"), f"{name}_FILE")
+        found = _secret_from(environ, name, f"environment, target {target}")
+        if found is not None:
+            return found
     if user.token_command is not None:
         return _checked_token(_run_token_command(user), "token_command")
     raise ConfigError(
@@ -233,6 +240,22 @@ def read_token(target: str, environ: Mapping[str, str], user: UserConfig) -> Sec
         fix=f"set {token_variable(target)} or RECONCILER_TOKEN (or with _FILE), or token_command in {user.path}",
         code="missing-token",
     )
+
+
+def read_notify_secret(environ: Mapping[str, str]) -> Secret | None:
+    """Return what notices are signed with, from `RECONCILER_NOTIFY_SECRET` or the file its `_FILE` form names."""
+    return _secret_from(environ, NOTIFY_SECRET, "environment")
+
+
+def _secret_from(environ: Mapping[str, str], name: str, where: str) -> Secret | None:
+    value, file = environ.get(name), environ.get(f"{name}_FILE")
+    if value is not None and file is not None:
+        raise ConfigError(f"{name} and {name}_FILE are both set", where=where, fix="unset one of them")
+    if value is not None:
+        return _checked_token(value, name)
+    if file is not None:
+        return _checked_token(_read_token_file(file, f"{name}_FILE"), f"{name}_FILE")
+    return None
 
 
 def _checked_token(text: str, where: str) -> Secret:

@@ -10,7 +10,7 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,10 +66,14 @@ _EPILOG = (
 
 @dataclass(slots=True)
 class State:
-    """What the whole command line shares: the folder, and whether stdout was promised to be JSON."""
+    """What the whole command line shares: the folder, and whether stdout was promised to be JSON.
+
+    `afterwards` is done once the result is out, whatever it is, and changes neither it nor the exit code.
+    """
 
     folder: Path = field(default_factory=Path.cwd)
     json: bool = False
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
 
 
 class _Group(click.RichGroup):
@@ -144,6 +148,19 @@ def program(ctx: Context, repo: Path) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; every error ends here, in words."""
     state = State()
+    try:
+        return _run(arguments, state)
+    finally:
+        for job in state.afterwards:
+            try:
+                job()
+            except KeyboardInterrupt:
+                break
+            except Exception:  # noqa: BLE001 - a bug: it keeps its traceback, and the result stays what it was
+                traceback.print_exc()
+
+
+def _run(arguments: Sequence[str], state: State) -> int:
     instruction = os.environ.get("_RECONCILER_COMPLETE")
     if instruction:
         from click.shell_completion import shell_complete

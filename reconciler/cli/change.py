@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import rich_click as click
@@ -20,6 +21,7 @@ from reconciler.reports.run_json import run_to_json, runs_to_json
 from reconciler.reports.run_text import render_run
 from reconciler.workflows.applying import Run, apply, remove_lock
 from reconciler.workflows.looping import Child, follow, is_looped, loop, parse_every
+from reconciler.workflows.notifying import notify_error, notify_run
 from reconciler.workflows.session import Session, read_config
 
 
@@ -64,8 +66,13 @@ def apply_command(
         if plan is not None:
             raise UsageError("a saved plan is applied once", where="--every", fix="leave out the plan or --every")
         return _loop(ctx, session, parse_every(every), targets, only, reviewed, yes, lock_timeout)
+    afterwards = ctx.ensure_object(State).afterwards
     if is_looped(session):
-        follow(session)
+        try:
+            follow(session)
+        except ReconcilerError as error:
+            afterwards += [partial(notify_error, session, name, error) for name in _target_names(session, targets)]
+            raise
     saved = _saved_plans(plan, targets, only)
     names = [each.target.name for each in saved] if saved else _target_names(session, targets)
     agreed = _reviewed_plans(reviewed, names)
@@ -90,20 +97,21 @@ def apply_command(
     with stop_on_signals() as stop:
         for position, name in enumerate(names):
             try:
-                runs.append(
-                    apply(
-                        session,
-                        name,
-                        saved=saved[position] if saved else None,
-                        reviewed=agreed.get(name),
-                        only=only,
-                        confirm=confirm,
-                        lock_timeout=lock_timeout,
-                        stop=stop,
-                        progress=_tell if sys.stderr.isatty() else _silent,
-                    )
+                run = apply(
+                    session,
+                    name,
+                    saved=saved[position] if saved else None,
+                    reviewed=agreed.get(name),
+                    only=only,
+                    confirm=confirm,
+                    lock_timeout=lock_timeout,
+                    stop=stop,
+                    progress=_tell if sys.stderr.isatty() else _silent,
                 )
+                runs.append(run)
+                afterwards.append(partial(notify_run, session, run, drift=is_looped(session)))
             except ReconcilerError as error:
+                afterwards.append(partial(notify_error, session, name, error))
                 if len(names) == 1:
                     raise
                 failed.append(error)

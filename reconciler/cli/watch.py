@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import rich_click as click
 from click import Context
 
+from reconciler.cli.app import State
 from reconciler.cli.options import format_options, session_of, targets_option, wants_json
 from reconciler.cli.output import emit, emit_json, note, to_json, use_color, write_file
 from reconciler.errors import ExitCode, ReconcilerError, worst
@@ -61,10 +63,12 @@ def drift_command(ctx: Context, targets: tuple[str, ...], snapshot: Path | None,
     reconciler drift --issue
     """
     from reconciler.reports.trail_text import drift_to_json, render_drift
+    from reconciler.workflows.notifying import notify_drift
     from reconciler.workflows.watching import find_drift, snapshots_of
 
     session = session_of(ctx)
     planned, changes = find_drift(session, targets)
+    ctx.ensure_object(State).afterwards.append(partial(notify_drift, session, planned, changes))
     failed = list(planned.failed)
     if snapshot is not None and planned.failed:
         note(f"warning: {snapshot} is not written, because a target could not be read")

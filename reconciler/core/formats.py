@@ -253,6 +253,10 @@ FORMATS: Final[Mapping[str, Format]] = {
     "iana-timezone": iana_timezone,
     "ip-entry": ip_entry,
     "json-pointer": json_pointer,
+    "notice-url": _fits(
+        r"https?://[^\s/?#@]{1,255}(?:/[A-Za-z0-9._~-]{1,128}){0,20}/[A-Za-z0-9][A-Za-z0-9._-]{0,127}",
+        Flaw("not an address for notices", "write https://host/path without user, query or fragment"),
+    ),
     "policy-id": _fits(
         r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}",
         Flaw(

@@ -270,6 +270,14 @@ class Ignore:
 
 
 @dataclass(frozen=True, slots=True)
+class Receiver:
+    """A web address that is told of what happens to a target: of `drift`, of `failure`, or of both."""
+
+    url: str
+    events: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TargetSettings:
     """One target of `reconciler.yaml`, checked and with defaults filled in (design.md 3). Times are in seconds."""
 
@@ -290,6 +298,7 @@ class TargetSettings:
     concurrency: int = 8
     annotate: str = "headers"
     signatures: str = "auto"
+    notify: tuple[Receiver, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Only the transport reveals it, in one place; everything else sees `***`.
 from __future__ import annotations
 
 import base64
+import hmac
 import re
 from functools import cached_property
 from typing import Final
@@ -36,6 +37,10 @@ class Secret:
     def reveal(self) -> str:
         """The value itself, for the `Authorization` header and nothing else."""
         return self._value
+
+    def sign(self, data: bytes) -> str:
+        """Return the HMAC-SHA256 of *data* under the secret, in hex (RFC 2104)."""
+        return hmac.new(self._value.encode(), data, "sha256").hexdigest()
 
     def __repr__(self) -> str:
         return MASK

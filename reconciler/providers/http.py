@@ -211,13 +211,14 @@ class Transport:
 
     # ---------------------------------------------------------------------------------------------------- writing
 
-    def send(self, method: str, path: str, json_body: Json, headers: Mapping[str, str]) -> Sent:
+    def send(self, method: str, path: str, body: Json | bytes, headers: Mapping[str, str]) -> Sent:
         """Send one mutating request, once, on a connection of its own, and return what was seen; no error is raised.
 
-        *json_body* None sends no body. *headers* carry the annotation.
+        *body* None sends none; bytes are JSON already, to be sent as they are (they may be signed). *headers* carry the
+        annotation.
         """
         self._pace.enter(is_write=True)
-        seen = self._exchange(method, path, json_body, headers, seconds=self._deadline, is_write=True)
+        seen = self._exchange(method, path, body, headers, seconds=self._deadline, is_write=True)
         try:
             reply = seen.reply(strict=False)
         except _NoReplyError as error:
@@ -230,7 +231,7 @@ class Transport:
     # --------------------------------------------------------------------------------------------------- exchange
 
     def _exchange(
-        self, method: str, path: str, body: Json, headers: Mapping[str, str], *, seconds: float, is_write: bool
+        self, method: str, path: str, body: Json | bytes, headers: Mapping[str, str], *, seconds: float, is_write: bool
     ) -> _Seen:
         """One request and its reply within *seconds*, whatever happens; errors become part of what was seen."""
         seen = _Seen(self.clock.monotonic() + seconds)
@@ -262,7 +263,9 @@ class Transport:
                 self._give_back(wire, keep=done and not is_write)
         return seen
 
-    def _request(self, method: str, path: str, body: Json, headers: Mapping[str, str], seconds: float) -> httpx.Request:
+    def _request(
+        self, method: str, path: str, body: Json | bytes, headers: Mapping[str, str], seconds: float
+    ) -> httpx.Request:
         target = self.origin.prefix + path
         plain, mark, query = path.partition("?")
         if not plain.startswith("/") or not all(is_id(part) for part in plain[1:].split("/")):
@@ -276,6 +279,9 @@ class Transport:
             "User-Agent": f"reconciler/{__version__}",
             **headers,
         }
+        ready = body if isinstance(body, bytes) else None
+        if ready is not None:
+            sent["Content-Type"] = "application/json"
         for name, value in sent.items():
             if not (re.fullmatch("[A-Za-z0-9-]+", name) and value.isascii() and value.isprintable()):
                 raise ValueError(f"the header {safe(name, 40)} holds what no header may hold")
@@ -285,7 +291,8 @@ class Transport:
             method,
             f"{self.origin}{target}",
             headers=sent,
-            json=body,
+            json=body if ready is None else None,
+            content=ready,
             extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds)},
         )
         url = request.url

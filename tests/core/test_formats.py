@@ -26,6 +26,7 @@ GOOD = {
     "policy-id": "a pol-1 A.b_c-9 " + "a" * 128,
     "target-name": "neosc prod-1",
     "base-url": "https://a.example http://127.0.0.1:8800/api http://[::1]:8800/v1",
+    "notice-url": "https://a.example/x http://127.0.0.1:9/a/~b/c.d http://[::1]:8800/v1 https://a.example/_/x",
     "remote-name": "origin my/fork",
 }
 BAD = {
@@ -45,6 +46,8 @@ BAD = {
     "policy-id": ".. . -a _a a/b a%2f " + "a" * 129,
     "target-name": "Neosc a_b a/b " + "a" * 64,
     "base-url": "ftp://a https://u:p@a https://a?b https://a#b https:// //a http:a",
+    "notice-url": "https://a.example https://a.example/ https://a.example/x/ https://a.example/x?y https://a.example/x#y "
+    "https://u:p@a.example/x ftp://a.example/x https://a.example//x https://a.example/%2e https://a.example/x/..",
     "remote-name": "-x --upload-pack=x .git",
 }
 
