@@ -173,15 +173,18 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 
 def _help(*command: str) -> str:
+    from click import unstyle
     from click.testing import CliRunner
 
     from reconciler.cli.app import State, program
 
-    plain = {"COLUMNS": "80", "TERMINAL_WIDTH": "80"}
-    done = CliRunner(env=plain).invoke(program, [*command, "--help"], obj=State(), prog_name="reconciler")
+    plain = dict.fromkeys(("FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "GITHUB_ACTIONS"))
+    done = CliRunner(env={**plain, "NO_COLOR": "1", "COLUMNS": "80", "TERMINAL_WIDTH": "80"}).invoke(
+        program, [*command, "--help"], obj=State(), prog_name="reconciler"
+    )
     if done.exit_code:
         raise RuntimeError(f"reconciler {' '.join(command)} --help ended with {done.exit_code}: {done.output}")
-    return "\n".join(line.rstrip() for line in done.output.splitlines()).strip("\n")
+    return "\n".join(line.rstrip() for line in unstyle(done.output).splitlines()).strip("\n")
 
 
 def _fields() -> tuple[FieldPage, ...]:
