@@ -121,6 +121,30 @@ OUTPUTS: dict[str, dict[str, Any]] = {
         "format": "reconciler.status/1",
         "policies": [{"key": "pol-mfa-required", "state": "in sync", "commit": SHA}],
     },
+    "import": {
+        "format": "reconciler.import/1",
+        "complete": True,
+        "files": [{"target": "neosc", "path": "policies/neosc/mfa.yaml", "key": "pol-mfa", "status": "created"}],
+        "skipped": [{"target": "neosc", "key": "pol-a", "reason": "no schema takes it"}],
+        "left_out": [{"target": "neosc", "key": "pol-b", "pointers": "/surprise"}],
+        "not_live": [{"target": "neosc", "key": "pol-c", "reason": "git has it, the live system does not"}],
+    },
+    "blame": {
+        "format": "reconciler.blame/1",
+        "key": "pol-mfa-required",
+        "fields": [
+            {
+                "target": "neosc",
+                "pointer": "/enabled",
+                "value": True,
+                "by": "git",
+                "commit": {"sha": SHA, "author": "alice", "subject": "Allow SSO cut-over (#42)"},
+                "pull_request": 42,
+                "applied_at": "2026-11-20T09:14:07+00:00",
+                "drift": {"actor": None, "at": None, "audit_id": None, "confidence": "unknown"},
+            }
+        ],
+    },
 }
 
 

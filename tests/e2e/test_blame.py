@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.schema import load_schemas
 from tests.support.people import call_opena2a, live_opena2a
 from tests.support.program import Program, config_text, opena2a_policy, opena2a_target, program_in
 from tests.support.repos import Repo, make_repo
@@ -43,7 +44,8 @@ def limit(count: int, **more: Any) -> dict[str, str]:
 
 def fields(program: Program) -> dict[str, Any]:
     value = program.ok("blame", NAME, "--json").json()
-    assert (value["format"], value["key"]) == ("reconciler.blame/1", NAME)
+    assert load_schemas().check("blame", value) == ()
+    assert value["key"] == NAME
     return {field["pointer"]: field for field in value["fields"]}
 
 

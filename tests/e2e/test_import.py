@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.schema import load_schemas
 from tests.support.people import call_neosc, call_opena2a, live_opena2a
 from tests.support.program import (
     Program,
@@ -84,6 +85,7 @@ def test_an_existing_api_is_adopted(repo: Repo, program: Program, server: Runnin
     before = files(repo)
     again = program.ok("import", "--json").json()
 
+    assert load_schemas().check("import", first) == ()
     assert statuses(first) == {f"{FOLDER}/block-bots.yaml": "created", LIMIT: "created"}
     assert (plan["changes"], plan["cannot"], plan["held"], plan["unmanaged"]) == ([], [], [], [])
     assert plan["summary"]["in_sync"] == 2
