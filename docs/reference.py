@@ -75,6 +75,7 @@ def errors() -> str:
     from reconciler.reports.pages import code_pages
 
     lines = _head("Error codes", "The word in `error[…]`. `reconciler explain CODE` prints the same.")
+    lines += ["![Two errors as `validate` prints them](../img/errors.svg)", ""]
     for code, page in code_pages().items():
         lines += [f"## {code}", "", _prose(page.what), "", _prose(page.why), "", f"**Fix:** {_prose(page.fix)}", ""]
         for title, text in (("Wrong:", page.wrong), ("Right:", page.right), ("Example:", page.example)):
