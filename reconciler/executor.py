@@ -41,6 +41,7 @@ MAX_ATTEMPTS = 3
 #: How long a read may lag behind a write that was answered well (reliability.md F40), in seconds.
 VISIBLE_AFTER = 5.0
 _READ_PAUSE = 0.25
+_GOOD = (Status.APPLIED, Status.ALREADY)
 
 
 class JournalPort(Protocol):
@@ -83,7 +84,7 @@ class Ports:
     differs: Callable[[Change, LivePolicy], bool]
     put_body: Callable[[Change, LivePolicy], Body]
     headers: Callable[[Change], Mapping[str, str]]
-    entries: Callable[[Change], tuple[int, int] | None]
+    entries: Callable[[Change, LivePolicy | None], tuple[int, int] | None]
     keep_lock: Callable[[], bool]
     stop: Callable[[], bool]
     progress: Callable[[Outcome], None]
@@ -108,6 +109,14 @@ class Result:
     exit: ExitCode
 
 
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One result per change, in the order of the waves. `trouble`: what forbids to call the run done even so."""
+
+    results: tuple[Result, ...]
+    trouble: str | None = None
+
+
 @dataclass(slots=True)
 class _Work:
     """A change on its way."""
@@ -121,6 +130,8 @@ class _Work:
     own_before: int | None = 0
     quiet_until: float | None = None
     ask_at: float = 0.0
+    seen_at: float = 0.0
+    read_at: float = 0.0
     sent_at: float = 0.0
     last: Receipt | None = None
     last_operation: str | None = None
@@ -136,6 +147,10 @@ class _Work:
         self.status, self.error, self.exit = status, error, exit
 
     @property
+    def last_status(self) -> int | None:
+        return None if self.last is None else self.last.status
+
+    @property
     def in_doubt(self) -> bool:
         return self.last is not None and self.last.fate is Fate.AMBIGUOUS
 
@@ -149,6 +164,7 @@ class _Run:
     ends_at: float
     stopped: str | None = None
     stop_exit: ExitCode = ExitCode.DONE
+    trouble: str | None = None
     sent_at: float | None = None
     listing: Listing | None = None
     listed_at: float = 0.0
@@ -171,8 +187,8 @@ class _Run:
         return self.stopped is None
 
 
-def execute(waves: Sequence[Sequence[Change]], ports: Ports, settings: TargetSettings) -> tuple[Result, ...]:
-    """Carry out *waves* in order and return one result per change, in the same order.
+def execute(waves: Sequence[Sequence[Change]], ports: Ports, settings: TargetSettings) -> Execution:
+    """Carry out *waves* in order.
 
     A wave holds changes of one rank of the order of calls; the next begins when the last is settled, so an interrupted
     run leaves nobody weaker than before. The very first change is the canary: it goes alone, and doubt about it stops
@@ -192,9 +208,8 @@ def execute(waves: Sequence[Sequence[Change]], ports: Ports, settings: TargetSet
         for start in range(0, len(wave), size):
             _settle_wave(wave[start : start + size], run)
     everything = [work for wave in works for work in wave]
-    if run.stopped is None:
-        _look_again(everything, run)
-    return tuple(_result(work, run) for work in everything)
+    _look_again(everything, run)
+    return Execution(tuple(_result(work, run) for work in everything), run.trouble)
 
 
 def _settle_wave(works: Sequence[_Work], run: _Run) -> None:
@@ -206,48 +221,47 @@ def _settle_wave(works: Sequence[_Work], run: _Run) -> None:
         run.ports.spread([partial(_settle, [work], _read_one, run) for work in works])
     else:
         _settle(works, _read_list, run)
+    try:
+        run.ports.journal.append(
+            {"event": "outcome", "key": work.change.key, "status": str(work.status)} for work in works
+        )
+    except ReconcilerError as error:
+        run.trouble = error.what
+        run.stop(error.what, ExitCode.PARTIAL)
     for work in works:
-        try:
-            run.ports.journal.append([{"event": "outcome", "key": work.change.key, "status": str(work.status)}])
-        except ReconcilerError as error:
-            run.stop(error.what, ExitCode.PARTIAL)
         run.ports.progress(_outcome(work, run))
 
 
 def _look_again(works: Sequence[_Work], run: _Run) -> None:
-    """Compare what is settled with one list that is younger than every request of the run (reliability.md 3.4).
+    """Before a run may end well: compare whatever was seen before the last request with a list that is younger.
 
-    Whoever changed a policy back while the run went on is found here, not by the next run.
+    Whoever changed a policy back while the run went on is found here, not by the next run (reliability.md 3.4, 6).
     """
-    settled = [work for work in works if work.status in (Status.APPLIED, Status.ALREADY)]
-    if not settled or run.sent_at is None:
+    if run.sent_at is None or run.ports.stop() or any(work.status not in _GOOD for work in works):
         return
-    clock = run.ports.clock
-    while True:
+    left = [work for work in works if work.seen_at < run.sent_at]
+    clock, why = run.ports.clock, ""
+    while left:
         try:
             listing = run.listing
             if listing is None or run.listed_at < run.sent_at:
                 listing = _fetch_listing(run)
-            moved = [work for work in settled if not _is_still_settled(work, listing, run)]
-        except LiveError:
-            return  # each was seen settled once, and nobody saw otherwise
-        if not moved or clock.monotonic() >= run.sent_at + VISIBLE_AFTER:
+            left = [work for work in left if not _is_still_settled(work, listing, run)]
+            why = "somebody changed it again while the run went on"
+        except LiveError as error:
+            why = f"it was settled, but cannot be looked at again: {error.what}"
+            break
+        if not left or clock.monotonic() >= run.sent_at + VISIBLE_AFTER:
             break
         run.listing = None
         clock.sleep(_READ_PAUSE)
-    for work in moved:
-        work.finish(Status.UNKNOWN, "somebody changed it again while the run went on", ExitCode.PARTIAL)
+    for work in left:
+        work.finish(Status.UNKNOWN, why, ExitCode.PARTIAL)
 
 
 def _is_still_settled(work: _Work, listing: Listing, run: _Run) -> bool:
-    try:
-        live = _find(work, listing)
-    except LiveError:
-        return True
-    if _is_settled(work, live, run):
-        return True
-    work.live = live
-    return False
+    work.live = _find(work, listing)
+    return _is_settled(work, work.live, run)
 
 
 # -------------------------------------------------------------------------------------------------- the loop
@@ -264,11 +278,14 @@ def _settle(works: Sequence[_Work], read: _Read, run: _Run) -> None:
         ready = _ready(waiting, run) if going else [work for work in waiting if work.status is None]
         if not ready:
             continue
+        began = run.ports.clock.monotonic()
         try:
             seen = read(ready, run)
         except LiveError as error:
             _give_up(ready, error, run)
             continue
+        for work in ready:
+            work.seen_at, work.read_at = began, run.ports.clock.monotonic()
         sends = []
         for work in ready:
             mutation = _decide(work, seen[work.change.key], run)
@@ -286,7 +303,8 @@ def _close_unreadable(waiting: Sequence[_Work], run: _Run) -> None:
     """The run has stopped: close all whom one more read could tell nothing certain about."""
     now = run.ports.clock.monotonic()
     for work in waiting:
-        if work.reached == 0 or (work.in_doubt and work.quiet_until is not None and work.quiet_until > now):
+        is_sure = work.reached == 0 and not _was_beaten(work)
+        if is_sure or (work.in_doubt and work.quiet_until is not None and work.quiet_until > now):
             _leave(work, run)
 
 
@@ -308,7 +326,7 @@ def _ask_trail(work: _Work, run: _Run) -> None:
 
     A request takes effect at most once, so exactly one entry more than before it leaves nothing in flight.
     """
-    entries = run.ports.entries(work.change) if work.own_before is not None else None
+    entries = run.ports.entries(work.change, work.live) if work.own_before is not None else None
     now = run.ports.clock.monotonic()
     if entries is not None and entries[0] == (work.own_before or 0) + 1:
         work.quiet_until = None
@@ -329,7 +347,9 @@ def _leave(work: _Work, run: _Run, reason: str | None = None) -> None:
     """Close *work* without another request."""
     why = reason or run.stopped or "stopped"
     refusal = _refusal(work)
-    if work.reached == 0 and refusal is not None:
+    if _was_beaten(work):
+        work.finish(Status.UNKNOWN, f"the server said {work.last_status}, and nobody looked: {why}", ExitCode.PARTIAL)
+    elif work.reached == 0 and refusal is not None:
         work.finish(Status.FAILED, *refusal)
     elif work.reached == 0:
         work.finish(Status.SKIPPED, f"not tried: {why}", run.stop_exit)
@@ -341,7 +361,8 @@ def _decide(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation | None:
     """Look at a fresh read and either close *work*, put it off, or return the next request."""
     work.live = live
     if _is_settled(work, live, run):
-        work.finish(Status.APPLIED if work.reached or _was_beaten(work) else Status.ALREADY)
+        is_ours = work.reached or (_was_beaten(work) and _is_proven(work, live, run))
+        work.finish(Status.APPLIED if is_ours else Status.ALREADY)
         return None
     if work.last is None:
         if _has_moved(work, live, run):
@@ -365,8 +386,14 @@ def _decide(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation | None:
     return mutation
 
 
+def _is_proven(work: _Work, live: LivePolicy | None, run: _Run) -> bool:
+    """Whether the audit trail shows that a request of ours took effect."""
+    entries = run.ports.entries(work.change, live)
+    return entries is not None and entries[0] > 0
+
+
 def _was_beaten(work: _Work) -> bool:
-    """Whether the server said that it is done already: most likely by us, when a proxy asked it twice (F44)."""
+    """Whether the server said that it is done already: by others, or by us when a proxy asked it twice (F44)."""
     return work.last is not None and work.last.fate is Fate.REJECTED and work.last.status in (404, 409, 412)
 
 
@@ -381,7 +408,7 @@ def _close_unsettled(work: _Work, run: _Run, why: str, exit: ExitCode) -> None:
     else:
         is_untouched = live.enabled == planned.enabled and json_equal(dict(live.body), dict(planned.body))
     if is_untouched and work.doubted:
-        entries = run.ports.entries(work.change)
+        entries = run.ports.entries(work.change, work.live)
         is_untouched = entries is None or entries[1] == 0
     if is_untouched and not work.confirmed:
         work.finish(Status.FAILED, why, exit)
@@ -561,11 +588,12 @@ def _send_all(sends: Sequence[tuple[_Work, Mutation]], run: _Run) -> None:
 def _send(send: tuple[_Work, Mutation], run: _Run) -> None:
     work, mutation = send
     if work.doubted:
-        entries = run.ports.entries(work.change)
+        entries = run.ports.entries(work.change, work.live)
         work.own_before = None if entries is None else entries[0]
     else:
         work.own_before = work.confirmed
-    if not run.may_send():
+    # A machine that slept, or a long queue: what was read is too old to decide from, and is read again.
+    if run.ports.clock.monotonic() > work.read_at + run.settings.deadline or not run.may_send():
         return
     clock = run.ports.clock
     receipt = run.ports.provider.send(mutation)

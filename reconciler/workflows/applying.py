@@ -303,8 +303,9 @@ def _carry_out(
         commit = change.commit.sha if change.commit is not None else plan.git.head
         return make_headers(__version__, commit, change.key, plan.fingerprint, change.why)
 
-    def entries(change: Change) -> tuple[int, int] | None:
-        if known is None or change.id is None or change.commit is None:
+    def entries(change: Change, live: LivePolicy | None) -> tuple[int, int] | None:
+        policy_id = live.id if live is not None else change.id
+        if known is None or policy_id is None or change.commit is None:
             return None
         try:
             trail = provider.fetch_trail()
@@ -312,8 +313,8 @@ def _carry_out(
             return None
         if not trail.available:
             return None
-        own = count_own(trail, known, change.id, change.commit.sha)
-        return own, len(new_entries(trail, known, change.id))
+        own = count_own(trail, known, policy_id, change.commit.sha)
+        return own, len(new_entries(trail, known, policy_id))
 
     def tell(outcome: Outcome) -> None:
         nonlocal done
@@ -325,7 +326,7 @@ def _carry_out(
         journal.append(
             [{"event": "run", "at": session.clock.now().isoformat(), "head": plan.git.head, "plan": plan.fingerprint}]
         )
-        results = execute(
+        execution = execute(
             waves,
             Ports(
                 provider=provider,
@@ -342,12 +343,16 @@ def _carry_out(
             ),
             settings,
         )
+    results = execution.results
     annotations = _prove(session, planned, results, known)
     outcomes = tuple(replace(result.outcome, annotation=annotations.get(result.change.key)) for result in results)
     code = exit_of(results, interrupted=stop())
+    if code is ExitCode.DONE and execution.trouble is not None:
+        code = ExitCode.PARTIAL
     if code is ExitCode.DONE and plan.blocked:
         code = ExitCode.BLOCKED
-    return _record(session, planned, lock, results, annotations, _finish(planned, outcomes, code))
+    run = replace(_finish(planned, outcomes, code), error=execution.trouble)
+    return _record(session, planned, lock, results, annotations, run)
 
 
 def _difference(planned: Planned, change: Change, live: LivePolicy) -> object:

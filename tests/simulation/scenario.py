@@ -253,7 +253,7 @@ def make_story(chance: Chance) -> Story:
     )
     objects = Objects()
     remote = Remote(objects)
-    checks = Checks(server, network, remote, objects, quiescence, settings.deadline)
+    checks = Checks(server, network, remote, objects, quiescence, settings.deadline, is_far=far)
     people = People(chance, world, server, objects, busy=not is_calm)
     checks.watch()
     story = Story(
@@ -280,15 +280,17 @@ def _rates(
     chance: Chance, kind: str, fates: Collection[str], levels: tuple[float, ...], without: Collection[str] = ()
 ) -> dict[str, float]:
     """How often each of *fates* strikes in this seed: a few of them, together as often as one of *levels* says."""
-    chosen = [fate for fate in fates if fate not in without and chance.is_true(f"{kind}/{fate}", 0.4)]
+    chosen = [f for f in fates if f not in without and chance.is_true(f"{kind}/{f}", _ACTIVE.get(f, 0.4))]
     level = chance.choose(f"{kind}/level", levels)
     weights = {fate: chance.number(f"{kind}/{fate}/weight") + 0.05 for fate in chosen}
     total = sum(weights.values())
     # What ends a run at once would hide everything else if it were frequent.
     rates = {fate: level * weight / total for fate, weight in weights.items()}
-    return {fate: rate * (0.2 if fate in _FINAL[kind] else 1.0) for fate, rate in rates.items()}
+    return {fate: rate * (0.5 if fate in _FINAL[kind] else 1.0) for fate, rate in rates.items()}
 
 
+#: How many seeds know a fate; those that only a few requests can meet need more.
+_ACTIVE = {"duplicate": 0.6, "401": 0.6}
 _FINAL = {"write": ("401",), "read": ("401", "redirect"), "git": (), "disk": ("stall",)}
 
 
