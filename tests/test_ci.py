@@ -281,14 +281,23 @@ def zizmor(*paths: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("fails", "ran", "code"), [("", "check test ", 0), ("check", "check ", 9), ("test", "check test ", 9)]
+    ("fails", "ran", "code"),
+    [
+        ("", "check test audit ", 0),
+        ("check", "check ", 9),
+        ("test", "check test ", 9),
+        ("audit", "check test audit ", 9),
+    ],
 )
-def test_ci_runs_check_then_test_and_stops_at_a_failure(tmp_path: Path, fails: str, ran: str, code: int) -> None:
+def test_ci_runs_check_test_and_audit_and_stops_at_a_failure(tmp_path: Path, fails: str, ran: str, code: int) -> None:
     (tmp_path / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
     run = tmp_path / "run"
     run.write_text('#!/bin/sh\nread line && exit 1\nprintf "%s " "$1" >>ran\n[ "$1" != "$FAILS" ] || exit 9\n')
     run.chmod(0o755)
+    audit = tmp_path / ".ci" / "audit"
+    audit.write_text("#!/bin/sh\nexec ./run audit\n")
+    audit.chmod(0o755)
 
     done = subprocess.run([tmp_path / ".ci" / "run"], cwd="/", env={**os.environ, "FAILS": fails}, capture_output=True)
 

@@ -15,6 +15,7 @@ import pytest
 from tests.support.checkout import ROOT, load_run
 
 run = load_run()
+BANDIT = "bandit --quiet --severity-level medium -r reconciler run"
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_another_lock_pyproject_python_or_place_asks_for_a_new_venv() -> None:
     [
         ("test", ["pytest -n auto"]),
         ("golden", ["pytest -n auto --update-golden"]),
-        ("check", ["ruff format --check", "ruff check", "mypy"]),
+        ("check", ["ruff format --check", "ruff check", "mypy", BANDIT]),
         ("fix", ["ruff check --fix", "ruff format"]),
     ],
 )
@@ -168,6 +169,7 @@ def test_all_checks_run_and_the_first_failure_is_the_exit_code(made: Path) -> No
         "ruff format --check",
         "ruff check",
         "mypy",
+        BANDIT,
     ]
 
 
