@@ -51,6 +51,8 @@ def target_settings(document: Document, target: TargetSettings) -> Iterator[Sett
         shown = _shown(getattr(target, each.name))
         there = isinstance(own, dict) and own.get(each.name) is not None
         pointer = f"/targets/{target.name}/{each.name}"
+        if not there and document.value.get(each.name) is not None:  # `notify` of all targets
+            there, pointer = True, f"/{each.name}"
         yield Setting(target.name, each.name, _masked(shown), _place(document, pointer) if there else "default")
 
 

@@ -295,3 +295,15 @@ def test_a_receiver_that_cannot_be_meant_is_a_located_error(tmp_path: Path, entr
     assert ended.code == ExitCode.ERROR
     assert "reconciler.yaml:" in ended.out + ended.err
     assert code == "wrong" or code in ended.out + ended.err
+
+
+def test_doctor_says_where_the_receivers_of_a_target_stand(tmp_path: Path) -> None:
+    url = "https://hooks.example.com/x"
+    settings = {"version": 1, "targets": {"neosc": neosc_target("http://127.0.0.1:9/api")}, "notify": [{"url": url}]}
+    repo = make_repo(tmp_path, {"reconciler.yaml": json.dumps(settings, indent=1), **neosc_defaults()}, remote=False)
+
+    ended = program_in(repo).run("doctor", "--json", env={"RECONCILER_TOKEN": None})
+
+    [found] = [each for each in ended.json()["settings"] if each["name"] == "notify"]
+    line = json.dumps(settings, indent=1).split('"notify"')[0].count("\n") + 1
+    assert (found["value"], found["source"]) == ("1", f"reconciler.yaml:{line}")
