@@ -239,7 +239,9 @@ def _look_again(works: Sequence[_Work], run: _Run) -> None:
     """
     if run.sent_at is None or run.ports.stop() or any(work.status not in _GOOD for work in works):
         return
-    left = [work for work in works if work.seen_at < run.sent_at]
+    if all(work.seen_at >= run.sent_at for work in works):
+        return
+    left = list(works)
     clock, why = run.ports.clock, ""
     while left:
         try:
@@ -604,6 +606,10 @@ def _send(send: tuple[_Work, Mutation], run: _Run) -> None:
     run.sent_at = now
     if receipt.id is not None and work.policy_id is None:
         work.policy_id = receipt.id
+    if receipt.fate is Fate.NOT_SENT and receipt.retry_after is not None:
+        work.attempts[mutation.operation] -= 1  # the server has asked for nothing but patience
+        work.quiet_until = now + receipt.retry_after
+        return
     if receipt.fate is Fate.NOT_SENT:
         work.quiet_until = now + 2.0 ** (work.attempts[mutation.operation] - 1)
         return

@@ -27,7 +27,7 @@ from reconciler.core.secret import Secret
 from reconciler.errors import ConfigError, LiveError, UnreachableError
 from reconciler.providers.network import Exchange, Line, Network, Proxy
 from reconciler.providers.origin import ParsedOrigin, check_url
-from reconciler.providers.pace import Pace
+from reconciler.providers.pace import Pace, TooSoonError
 from reconciler.providers.wire import Reply, WireError, decode_json, is_id, parse_retry_after
 
 __all__ = ["ParsedOrigin", "Sent", "Transport", "check_url", "quote_id"]
@@ -35,6 +35,8 @@ __all__ = ["ParsedOrigin", "Sent", "Transport", "check_url", "quote_id"]
 MAX_BYTES: Final = 8 * 1024 * 1024
 READ_TRIES: Final = 5
 READ_SECONDS: Final = 30.0
+#: A change waits this long for its place in the server's window; then it goes back to whoever decided it.
+_PATIENCE: Final = 1.0
 _BACKOFF: Final = (1.0, 2.0, 4.0, 8.0)
 _DETAIL: Final = 65_536
 _QUERY: Final = re.compile(r"[a-z_]+=[A-Za-z0-9._-]+(?:&[a-z_]+=[A-Za-z0-9._-]+)*")
@@ -217,7 +219,11 @@ class Transport:
         *body* None sends none; bytes are JSON already, to be sent as they are (they may be signed). *headers* carry the
         annotation.
         """
-        self._pace.enter(is_write=True)
+        try:
+            # What is about to be sent was decided from what was read a moment ago; a long wait makes that old.
+            self._pace.enter(is_write=True, patience=_PATIENCE)
+        except TooSoonError as error:
+            return Sent(False, None, "the server's limit of requests is used up for now", error.seconds)
         seen = self._exchange(method, path, body, headers, seconds=self._deadline, is_write=True)
         try:
             reply = seen.reply(strict=False)

@@ -6,6 +6,7 @@ headers nothing here ever waits.
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections.abc import Mapping
@@ -23,6 +24,14 @@ MAX_WAIT: Final = 120.0
 _EPOCH: Final = 1_000_000_000
 
 
+class TooSoonError(Exception):
+    """The window is used up; the next one begins in `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"{seconds:.1f} s")
+        self.seconds = seconds
+
+
 class Pace:
     """What is left of the server's current window; shared by all threads of a run."""
 
@@ -34,8 +43,11 @@ class Pace:
         self._under_way = 0
         self._ends_at = 0.0
 
-    def enter(self, *, is_write: bool) -> float:
-        """Take a place in the window; when none is left, wait until the next one begins. Return the seconds waited."""
+    def enter(self, *, is_write: bool, patience: float = math.inf) -> float:
+        """Take a place in the window; when none is left, wait until the next one begins. Return the seconds waited.
+
+        Raises `TooSoonError`, with no place taken, when that would take longer than *patience*.
+        """
         waited = 0.0
         while True:
             with self._lock:
@@ -45,6 +57,8 @@ class Pace:
                     if self._left is not None:
                         self._left -= 1
                     return waited
+            if wait > patience:
+                raise TooSoonError(wait)
             self._clock.sleep(wait)
             waited += wait
 
