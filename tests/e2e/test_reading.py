@@ -27,7 +27,7 @@ LOOKS = (
     ("validate",),
     ("plan",),
     ("plan", "--commit", "HEAD", "--json", "--detailed-exitcode"),
-    ("plan", "--out", "../plan.json", "--report", "html=../plan.html"),
+    ("plan", "--out", "../plan.json", "--report", "markdown=../plan.md"),
     ("show", "../plan.json", "--full"),
     ("status",),
     ("drift", "--snapshot", "../snapshot.json"),
