@@ -17,7 +17,7 @@ from reconciler.errors import ExitCode
 from tests.support.checkout import ROOT
 
 PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")],
+    [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")],
     key=lambda path: path.relative_to(ROOT).as_posix(),
 )
 NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
@@ -105,6 +105,18 @@ def test_every_relative_link_leads_to_a_page_and_a_heading(name: str) -> None:
     assert broken == []
 
 
+def test_every_page_stands_in_one_table_of_contents() -> None:
+    listed = []
+    for page in (ROOT / "docs").rglob("*.md"):
+        for body in re.findall(
+            r"^```\{toctree\}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        ):
+            entries = [line for line in body.splitlines() if line and not line.startswith(":")]
+            listed += [(page.parent / f"{entry}.md").resolve() for entry in entries]
+
+    assert sorted(listed) == sorted(set((ROOT / "docs").rglob("*.md")) - {ROOT / "docs" / "index.md"})
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith(MADE)])
 def test_every_command_and_option_a_page_names_exists(name: str, commands: Mapping[str, Command]) -> None:
     unknown = [(" ".join(words), bad) for words in calls(read(name)) if (bad := unknown_words(words, commands))]
@@ -149,7 +161,7 @@ def test_the_readme_is_short_and_shows_a_plan_and_two_commands_first() -> None:
 
 
 def test_every_promise_of_the_readme_names_tests_that_exist() -> None:
-    for name in ("README.md", "docs/explanation/threats.md"):
+    for name in ("README.md", "SECURITY.md", "docs/explanation/threats.md"):
         named = re.findall(r"`(tests/[\w/.-]+)`", read(name))
 
         assert len(named) > 9
