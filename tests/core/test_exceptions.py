@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.exceptions import apply_exceptions, warnings_about
@@ -99,6 +99,7 @@ def test_a_policy_without_exceptions_is_left_as_it_is() -> None:
     assert apply_exceptions(wanted, DURING) is wanted
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.sampled_from(["2026-11-18", "2026-11-19", DAY, "2026-11-22"]), max_size=4), st.integers(-4, 4))
 def test_what_a_policy_reads_as_depends_on_the_exceptions_in_force_only(days: list[str], shift: int) -> None:
     now = DURING + timedelta(days=shift)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.canonical import canonical, json_equal
@@ -130,6 +130,7 @@ LIMITS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(LIMITS, LIMITS)
 def test_afterwards_nothing_differs_and_importing_again_changes_nothing(written: Any, live: Any) -> None:
     done = import_into(written, written, live, SCHEMA).value
@@ -138,6 +139,7 @@ def test_afterwards_nothing_differs_and_importing_again_changes_nothing(written:
     assert import_into(done, done, live, SCHEMA).value == done
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(LIMITS)
 def test_a_new_document_means_what_is_live(live: Any) -> None:
     done = import_new(live, SCHEMA).value

@@ -6,7 +6,7 @@ import difflib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.canonical import json_equal
@@ -242,6 +242,7 @@ VALUES = st.recursive(
 DOCUMENTS = st.dictionaries(KEYS, VALUES, min_size=1, max_size=4)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(DOCUMENTS, DOCUMENTS)
 def test_any_value_becomes_any_other_and_back(old: dict[str, Any], new: dict[str, Any]) -> None:
     first = new_file(old, "a.yaml", "s.json")
@@ -254,6 +255,7 @@ def test_any_value_becomes_any_other_and_back(old: dict[str, Any], new: dict[str
     assert json_equal(value_of(third), old)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     st.lists(st.sampled_from("abcde"), min_size=1, max_size=5),
     st.lists(st.sampled_from("abcde"), min_size=1, max_size=5),
