@@ -64,10 +64,14 @@ def _hash(data: bytes) -> str:
 
 @dataclass
 class Remote:
-    """The bare repository everybody pushes to. `on_move` sees every move of a ref: ref, old, new."""
+    """The bare repository everybody pushes to. `on_move` sees every move of a ref: ref, old, new.
+
+    `outages`: from when to when nobody reaches it.
+    """
 
     objects: Objects
     refs: dict[str, str] = field(default_factory=dict)
+    outages: list[tuple[float, float]] = field(default_factory=list)
     on_move: Callable[[str, str | None, str | None], None] = lambda ref, old, new: None
 
     def move(self, updates: Sequence[RefUpdate]) -> PushResult:
@@ -104,6 +108,8 @@ class Clone:
         if self._world.is_alone:
             self._world.pause(self._chance.between(label + "/time", 0.05, 1.5))
         fate = self._chance.mishap(label, self._chance.weighted(label, self._rates))
+        if any(first <= self._world.now < last for first, last in self._remote.outages):
+            fate = "git-lost"
         if fate == "git-lost" or (fate is not None and what != "push"):
             self.contacts.append((what, "git-lost", "unreachable"))
             raise UnreachableError("the remote does not answer", where="origin", fix="try again")

@@ -7,7 +7,7 @@ people leave, and git must be live after two further runs; a third sends nothing
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -22,7 +22,7 @@ from tests.simulation.gitstore import Clone, Objects, Remote
 from tests.simulation.people import People, policy_body
 from tests.simulation.reconciler import NAME, Job, SimJournal, SimRandom, commits_at, desired_at, path_of, perform
 from tests.simulation.servers import Server, Style
-from tests.simulation.wire import READ_FATES, WRITE_FATES, Network
+from tests.simulation.wire import READ_FATES, WRITE_FATES, Exchange, Network
 from tests.simulation.world import Process, World
 
 STYLES = (
@@ -70,6 +70,7 @@ class Story:
     crashes: bool
     skews: float
     skews_were_far: bool = False
+    dying: dict[str, tuple[int, Callable[[], None] | None]] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
     clones: list[Clone] = field(default_factory=list)
 
@@ -105,6 +106,10 @@ class Story:
 
     def schedule(self) -> None:
         """Put the reconcilers' runs, their crashes and interruptions on the heap."""
+        if self.chance.is_true("outages", 0.2) and not self.network.is_calm:
+            first = self.chance.between("outage/from", 0, 200)
+            if self.chance.mishap("outage", "outage"):
+                self.remote.outages.append((first, first + self.chance.between("outage/long", 20, 200)))
         for number in range(self.chance.count("reconcilers", 1, 3)):
             who = f"r{number}"
             clone = self.clone(who)
@@ -120,15 +125,29 @@ class Story:
             rerun = self.chance.mishap(label + "/rerun", "rerun" if self.chance.is_true(label, 0.1) else None)
             timeout = self.chance.choose(label + "/lock", (0.0, 0.0, 200.0))
             job = self.launch(who, clone, lock_timeout=timeout, rerun=rerun is not None)
-            if self.crashes and self.chance.is_true(label + "/crashes", 0.5):
-                after = self.chance.between(label + "/crash-after", 0.2, 40.0) * self.chance.choose(
-                    label + "/x", (0.1, 1, 3)
-                )
-                self.world.after(after, lambda: self._crash(label, who, clone, job))
+            if self.crashes and self.chance.is_true(label + "/crashes", 0.6):
+                self._plan_crash(label, who, clone, job)
             elif self.chance.is_true(label + "/stops", 0.05):
                 self.world.after(self.chance.between(label + "/stop-after", 0.2, 30), lambda: self._stop(label, job))
 
         return begin
+
+    def _plan_crash(self, label: str, who: str, clone: Clone, job: Job) -> None:
+        """Let *job* die at some moment, or just after one of its requests has left."""
+        after = self.chance.between(label + "/crash-after", 0.2, 40.0)
+        if self.chance.is_true(label + "/any", 0.3):
+            self.world.after(after, lambda: self._crash(label, who, clone, job))
+            return
+        sent = self.chance.count(label + "/crash-at", 1, 4)
+        self.dying[job.process.name] = (sent, lambda: self._crash(label, who, clone, job))
+
+    def see_send(self, exchange: Exchange) -> None:
+        """Die now, or a moment later, if this is the request to die after."""
+        self.checks.see_send(exchange)
+        left, die = self.dying.get(exchange.process.name, (0, None))
+        self.dying[exchange.process.name] = (left - 1, die)
+        if left == 1 and die is not None:
+            self.world.after(self.chance.between(f"dying/{exchange.number}", 0.0, 0.6), die)
 
     def _crash(self, label: str, who: str, clone: Clone, job: Job) -> None:
         if job.ended is not None or not self.chance.mishap(label + "/crash", "crash"):
@@ -136,7 +155,8 @@ class Story:
         job.process.dead = True
         again = self.clone(f"{clone.name}'") if self.chance.is_true(label + "/lost", 0.4) else clone
         pause = self.chance.between(label + "/restart", 1, 60)
-        self.world.after(pause, lambda: self.launch(who, again, lock_timeout=0.0) and None)
+        patience = self.chance.choose(label + "/patience", (0.0, 400.0))
+        self.world.after(pause, lambda: self.launch(who, again, lock_timeout=patience) and None)
 
     def _stop(self, label: str, job: Job) -> None:
         if job.ended is None and self.chance.mishap(label + "/stop", "stop"):
@@ -146,6 +166,7 @@ class Story:
 
     def play(self) -> None:
         """From the first event to the proof that it converges."""
+        self.network.on_send = self.see_send
         self.schedule()
         self.people.schedule(STORY)
         self.world.pause(STORY * 2)

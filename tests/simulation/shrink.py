@@ -10,7 +10,7 @@ from tests.simulation.scenario import Told, tell
 
 REGRESSIONS = Path(__file__).parents[1] / "regressions"
 #: What is tried first: fates of requests, then git and disk, then people, then crashes and runs.
-_ORDER = ("http", "git", "disk", "person", "r0", "r1", "r2")
+_ORDER = ("http", "git", "disk", "outage", "person", "r0", "r1", "r2")
 
 
 def kind_of(violation: str) -> str:
