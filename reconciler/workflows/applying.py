@@ -15,18 +15,17 @@ from reconciler import __version__
 from reconciler.config import FILE_NAME, OVERRIDES_NAME, choose_targets, holder_name
 from reconciler.core.annotation import make_headers
 from reconciler.core.diff import diff_policy, merge_for_put
-from reconciler.core.model import Action, Annotation, Body, Change, LivePolicy, Outcome, Plan, Status, Strength, Trail
-from reconciler.core.plan import digest_of, ledger_after, must_record, order_rank
-from reconciler.core.planform import change_to_json
+from reconciler.core.model import Annotation, Body, Change, LivePolicy, Outcome, Plan, Status, Strength, Trail
+from reconciler.core.plan import ledger_after, must_record, order_rank
 from reconciler.core.ports import RefUpdate
-from reconciler.core.reviewed import beyond_review
 from reconciler.errors import ExitCode, LiveError, ReconcilerError, StaleError, UsageError
 from reconciler.executor import JournalPort, Ports, Result, Spread, execute, in_threads
 from reconciler.journal import Journal
 from reconciler.ledger import RunInfo, ledger_ref, write_ledger
 from reconciler.lock import Lock, acquire, least_ttl, unlock
-from reconciler.sources.git import Repository, open_repository
+from reconciler.sources.git import open_repository
 from reconciler.trail import NO_TRAIL, count_own, new_entries, prove
+from reconciler.workflows.fitting import require_reviewed, require_same_tree, restrict, stale
 from reconciler.workflows.planning import Planned, plan_target, sync_ledger
 from reconciler.workflows.session import CONFIG_COMMIT, Session, read_config, read_revision
 
@@ -76,7 +75,7 @@ def apply(
     def plan() -> Planned:
         planned = _plan_at_head(session, name, only, saved)
         if reviewed is not None and not _stops_everything(planned.plan):
-            _require_reviewed(planned.plan, reviewed)
+            require_reviewed(planned.plan, reviewed)
         return planned
 
     return apply_plan(
@@ -171,10 +170,10 @@ def _plan_at_head(session: Session, name: str, only: Sequence[str], saved: Plan 
     files = read_revision(session, repository, head, (name,))
     target = choose_targets(files.config, (name,))[0]
     if saved is not None:
-        _require_same_tree(repository, saved, head, (FILE_NAME, OVERRIDES_NAME, target.policies))
+        require_same_tree(repository, saved, head, (FILE_NAME, OVERRIDES_NAME, target.policies))
     planned = plan_target(session, repository, files, target, head, only=only, applying=True)
     _warn_unpushed(session, planned, head)
-    return planned if saved is None else _restrict(planned, saved)
+    return planned if saved is None else restrict(planned, saved)
 
 
 def _warn_unpushed(session: Session, planned: Planned, head: str) -> None:
@@ -189,75 +188,6 @@ def _warn_unpushed(session: Session, planned: Planned, head: str) -> None:
         session.notice(f"warning: commit {head[:7]} is not on {remote} yet; push it, so that others can find it")
 
 
-def _require_same_tree(repository: Repository, saved: Plan, head: str, paths: Sequence[str]) -> None:
-    """Raise `StaleError` unless *paths* are the same at the plan's commit and at *head*."""
-    if saved.git.head == head:
-        return
-    if not repository.has_commit(saved.git.head):
-        raise _stale(saved, f"it was made at {saved.git.head[:7]}, which is not in this clone")
-    before, after = repository.tree_ids(saved.git.head, paths), repository.tree_ids(head, paths)
-    moved = sorted(path for path in paths if before[path] != after[path])
-    if moved:
-        raise _stale(saved, f"{', '.join(moved)} changed since {saved.git.head[:7]}")
-
-
-def _restrict(planned: Planned, saved: Plan) -> Planned:
-    """Return *planned* with exactly the changes of *saved*; raise `StaleError` when git or live asks for others now.
-
-    Whatever else moved since stays for the next plan.
-    """
-    if saved.target != replace(planned.plan.target, mode=saved.target.mode):
-        raise _stale(saved, "it was made for another target, provider or url")
-    now = {change.key: change for change in planned.plan.changes}
-    for change in saved.changes:
-        found = now.get(change.key)
-        if found is None or not _asks_the_same(change, found):
-            raise _stale(saved, f"{change.key} is no longer as it was planned")
-    kept = tuple(now[change.key] for change in saved.changes)
-    if digest_of(kept) != saved.live.digest:
-        raise _stale(saved, "a live policy is no longer as it was planned")
-    dropped = {guard for change in planned.plan.changes for guard in change.guards} - {
-        guard for change in kept for guard in change.guards
-    }
-    blocked = tuple(guard for guard in planned.plan.blocked if guard not in dropped)
-    counts = {action.value: sum(change.action is action for change in kept) for action in Action}
-    summary = {**planned.plan.summary, **counts}
-    plan = replace(planned.plan, changes=kept, fingerprint=saved.fingerprint, blocked=blocked, summary=summary)
-    return replace(planned, plan=plan)
-
-
-def _require_reviewed(plan: Plan, reviewed: Plan) -> None:
-    """Raise `StaleError` when *plan* weakens what *reviewed* does not, or is for another place."""
-    if (reviewed.target.name, reviewed.target.provider, reviewed.target.url) != (
-        plan.target.name,
-        plan.target.provider,
-        plan.target.url,
-    ):
-        raise _stale(reviewed, "it was made for another target, provider or url")
-    beyond = beyond_review(plan, reviewed)
-    if beyond:
-        named = "; ".join(beyond[:10]) + (f"; and {len(beyond) - 10} more" if len(beyond) > 10 else "")
-        raise StaleError(
-            f"more would get weaker than was reviewed: {named}",
-            where=f"plan {reviewed.fingerprint[7:19]}",
-            fix="have a new plan reviewed: reconciler plan --out FILE",
-            code="not-reviewed",
-        )
-
-
-def _asks_the_same(saved: Change, found: Change) -> bool:
-    """Whether two changes do the same to the same policy; who asked, and for which guards, may have moved."""
-    moving = {"commit", "drift", "guards", "source"}
-    before, now = change_to_json(saved), change_to_json(found)
-    return all(before[name] == now[name] for name in before.keys() - moving)
-
-
-def _stale(saved: Plan, why: str) -> StaleError:
-    return StaleError(
-        f"the plan no longer fits: {why}", where=f"plan {saved.fingerprint[7:19]}", fix="plan again and review it"
-    )
-
-
 def _again_if_recorded(session: Session, planned: Planned, plan: Callable[[], Planned]) -> Planned:
     """Plan again when another run recorded something before we had the lock; what was agreed to must still be asked."""
     synced = sync_ledger(session, planned.repository, planned.remote, planned.settings.name, applying=True)
@@ -265,7 +195,7 @@ def _again_if_recorded(session: Session, planned: Planned, plan: Callable[[], Pl
         return planned
     again = plan()
     if again.plan.changes != planned.plan.changes:
-        raise _stale(planned.plan, "another run changed the target meanwhile")
+        raise stale(planned.plan, "another run changed the target meanwhile")
     return again
 
 
