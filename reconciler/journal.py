@@ -23,14 +23,32 @@ class JournalError(ReconcilerError):
     code = "journal"
 
 
+class Disk:
+    """The few calls that a journal makes; each raises `OSError`."""
+
+    def open(self, path: Path) -> int:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        return os.write(descriptor, data)
+
+    def sync(self, descriptor: int) -> None:
+        os.fsync(descriptor)
+
+    def close(self, descriptor: int) -> None:
+        os.close(descriptor)
+
+
 class Journal:
     """An append-only file held open for one run."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, disk: Disk | None = None) -> None:
         self.path = path
+        self._disk = disk or Disk()
+        self._may_be_torn = True
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._descriptor = self._disk.open(path)
         except OSError as error:
             raise self._error(error) from error
 
@@ -40,18 +58,23 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self._descriptor)
+        self._disk.close(self._descriptor)
 
     def append(self, records: Iterable[Mapping[str, Json]]) -> None:
         """Write *records* and wait until the disk has them; raise `JournalError` if it does not take them."""
         lines = b"".join(json.dumps(record, sort_keys=True).encode("ascii") + b"\n" for record in records)
         if not lines:
             return
+        # Whatever stands before may be torn: by a crash of the last run, or by a full disk just now.
+        if self._may_be_torn:
+            lines = b"\n" + lines
+        self._may_be_torn = True
         try:
             written = 0
             while written < len(lines):
-                written += os.write(self._descriptor, lines[written:])
-            os.fsync(self._descriptor)
+                written += self._disk.write(self._descriptor, lines[written:])
+            self._disk.sync(self._descriptor)
+            self._may_be_torn = False
         except OSError as error:
             raise self._error(error) from error
 

@@ -65,7 +65,7 @@ class Checks:
             self.fail(f"I8 {exchange.operation} sent without an annotation")
             return
         self._lock_is_held(job, exchange)
-        intents = [r for r in job.journal.records if r.get("event") == "intent" and r.get("key") == key]
+        intents = [r for r in job.disk.records() if r.get("event") == "intent" and r.get("key") == key]
         sends = [e for e in self.network.exchanges if e.process is exchange.process and key_of(e.asked) == key]
         fitting = [intent for intent in intents if intent.get("operation") == exchange.operation]
         if len(intents) < len([e for e in sends if e.asked.method != "GET"]) or not fitting:
@@ -208,11 +208,11 @@ class Checks:
         name, ended = job.process.name, job.ended or 0.0
         mine = [effect for effect in self.effects if self._is_of(effect, name) and not self._is_undone(effect)]
         late = [e for e in self.network.exchanges if e.process.name == name and self._may_still_land(e)]
-        if ended - job.started > budget + lock_timeout + job.journal.stalled + SLACK:
+        if ended - job.started > budget + lock_timeout + job.disk.stalled + SLACK:
             self.fail(f"I11 {name} took {ended - job.started:.0f} s with a budget of {budget:.0f}")
         if job.exit in (ExitCode.ERROR, ExitCode.TRY_AGAIN, ExitCode.STALE) and (mine or late):
             self.fail(f"{name} ended {int(job.exit)}, which says that nothing was applied")
-        told = json.dumps([job.notices, [str(record) for record in job.journal.records], str(job.run), str(job.error)])
+        told = json.dumps([job.notices, [str(record) for record in job.disk.records()], str(job.run), str(job.error)])
         if TOKEN in told:
             self.fail(f"I10 the token is in what {name} tells")
         if job.run is None:
@@ -221,7 +221,8 @@ class Checks:
             self.fail(f"{name} has no unknown outcome, but its {late[0].operation} may still land")
         for outcome in job.run.outcomes:
             own = [effect for effect in mine if key_of(effect.asked) == outcome.key]
-            has_proof = self.server.style.agents and not any("audit trail" in notice for notice in job.notices)
+            unread = [e for e in self.network.exchanges if e.process.name == name and e.operation == "trail"]
+            has_proof = self.server.style.agents and all(e.outcome == "reply" for e in unread)
             if outcome.status is Status.ALREADY and not has_proof:
                 # A proxy asked twice, and the second was told "gone" or "exists": whose the first was is in no trail.
                 own = [e for e in own if self.network.exchanges[e.asked.sent - 1].fate != "duplicate"]

@@ -6,11 +6,12 @@ Only what reads files is replaced: desired policies come from the simulated comm
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from errno import ENOSPC
 from hashlib import blake2b
 from pathlib import Path
-from types import TracebackType
 from typing import Any, cast
 
 from reconciler.core.annotation import parse
@@ -33,7 +34,7 @@ from reconciler.core.plan import Facts, PlanInput, make_plan
 from reconciler.core.schema import load_schemas
 from reconciler.core.secret import Secret
 from reconciler.errors import ExitCode, ReconcilerError
-from reconciler.journal import JournalError
+from reconciler.journal import Disk, Journal
 from reconciler.ledger import owned, read_ledger
 from reconciler.providers.base import Provider
 from reconciler.providers.http import Transport
@@ -72,38 +73,50 @@ class SimRandom:
 
 
 @dataclass
-class SimJournal:
-    """The journal of one process (`executor.JournalPort`): what is durable, and a disk that may be full or slow."""
+class SimDisk(Disk):
+    """The disk of one process, below the real journal: what was written and what of it is durable; it may be full."""
 
     world: World
     chance: Chance
     process: Process
     rates: Mapping[str, float]
-    records: list[Mapping[str, Json]] = field(default_factory=list)
     stalled: float = 0.0
+    _written: bytes = b""
+    _durable: bytes = b""
     _count: int = 0
 
-    def __enter__(self) -> SimJournal:
-        return self
+    def records(self) -> list[dict[str, Json]]:
+        """The records that a crash would leave; a torn one is none."""
+        found = []
+        for line in self._durable.splitlines(keepends=True):
+            with suppress(ValueError):
+                found += [json.loads(line)] if line.endswith(b"\n") else []
+        return found
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
+    def open(self, path: Path) -> int:
+        return 7
 
-    def append(self, records: Iterable[Mapping[str, Json]]) -> None:
-        written = list(records)
+    def write(self, descriptor: int, data: bytes) -> int:
+        """Write all of it, or as much as fits on a disk that is getting full."""
         self._count += 1
         label = f"disk/{self.process.name}/{self._count}"
         fate = self.chance.mishap(label, self.chance.weighted(label, self.rates))
         if fate == "disk-full":
-            raise JournalError("the journal cannot be written", where="journal", fix="make room")
+            self._written += data[: self.chance.count(label + "/fits", 0, len(data) - 1)]
+            raise OSError(ENOSPC, "No space left on device")
         if self.world.is_alone:
             # A stall is a laptop that sleeps, a machine that is moved: time passes, and nothing else.
             long = self.chance.between(label + "/stall", 20, 400) if fate == "stall" else 0.0
             self.stalled += long
             self.world.pause(self.chance.between(label + "/time", 0.001, 0.02) + long)
-        self.records += written
+        self._written += data
+        return len(data)
+
+    def sync(self, descriptor: int) -> None:
+        self._durable = self._written
+
+    def close(self, descriptor: int) -> None:
+        return None
 
 
 @dataclass
@@ -115,7 +128,7 @@ class Job:
     head: str
     started: float
     random: SimRandom
-    journal: SimJournal
+    disk: SimDisk
     notices: list[str] = field(default_factory=list)
     plans: list[Planned] = field(default_factory=list)
     run: Run | None = None
@@ -146,7 +159,7 @@ def perform(
             confirm=lambda plan: True,
             lock_timeout=lock_timeout,
             stop=lambda: job.stopped,
-            machine=Machine(open_journal=lambda path: job.journal, spread=lambda limit: world.spread),
+            machine=Machine(open_journal=lambda path: Journal(path, job.disk), spread=lambda limit: world.spread),
         )
         job.exit = job.run.exit
     except ReconcilerError as error:

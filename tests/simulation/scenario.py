@@ -20,7 +20,7 @@ from tests.simulation.chance import Chance
 from tests.simulation.checks import Checks, differences
 from tests.simulation.gitstore import Clone, Objects, Remote
 from tests.simulation.people import People, policy_body
-from tests.simulation.reconciler import NAME, Job, SimJournal, SimRandom, commits_at, desired_at, path_of, perform
+from tests.simulation.reconciler import NAME, Job, SimDisk, SimRandom, commits_at, desired_at, path_of, perform
 from tests.simulation.servers import Server, Style
 from tests.simulation.wire import READ_FATES, WRITE_FATES, Exchange, Network
 from tests.simulation.world import Process, World
@@ -82,8 +82,8 @@ class Story:
         process = Process(f"{who}.{len(self.jobs)}", skew=self.chance.between(label + "/skew", -1, 1) * self.skews)
         chain = self.objects.chain(self.people.tip)
         head = chain[min(len(chain) - 1, 1 if rerun else 0)]
-        journal = SimJournal(self.world, self.chance, process, {} if self.network.is_calm else self.disk_rates)
-        job = Job(process, clone, head, self.world.now, SimRandom(self.chance, process.name), journal)
+        disk = SimDisk(self.world, self.chance, process, {} if self.network.is_calm else self.disk_rates)
+        job = Job(process, clone, head, self.world.now, SimRandom(self.chance, process.name), disk)
         self.jobs.append(job)
         self.checks.jobs[process.name] = job
 
