@@ -8,13 +8,22 @@ from __future__ import annotations
 import base64
 import hmac
 import re
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Final
+
+from reconciler.core.model import Json
 
 MASK: Final = "***"
 
 #: A shorter secret is not looked for in texts: it would be found in ordinary words.
 MIN_REDACTED: Final = 8
+
+#: In policies a shorter one is not looked for either: there a word that is taken out would be drift for ever.
+MIN_MASKED: Final = 16
+
+#: A character that is not spelled as itself is spelled with one of these.
+_ESCAPES: Final = ("%", "\\", "&#")
 
 #: What follows these is a credential, whoever's it is (reliability.md 8).
 _CREDENTIALS = re.compile(
@@ -57,19 +66,44 @@ class Secret:
     def redact(self, text: str) -> str:
         """Return *text* with the secret replaced in every spelling a server may answer it in.
 
-        As it is, percent-encoded, JSON- or HTML-escaped (each character in either way), in hex, and in base64 at any of
-        the three alignments; so is whatever stands after `Bearer`, `Authorization:` or before the `@` of a URL.
+        As it is, percent-encoded, JSON- or HTML-escaped (each character in either way), in hex, in base64 at any of the
+        three alignments, backwards or with its halves exchanged; so is whatever stands after `Bearer`,
+        `Authorization:` or before the `@` of a URL.
         """
         if len(self._value) >= MIN_REDACTED:
             text = self._pattern.sub(MASK, text)
         return _CREDENTIALS.sub(lambda found: (found[1] or found[2] or "") + MASK, text)
 
+    def mask(self, value: Json) -> Json:
+        """Return *value*, data and not prose, with the secret replaced in every text and key; the same if it has none.
+
+        Nothing else is taken out, and only a secret of at least 16 characters is.
+        """
+        if len(self._value) < MIN_MASKED or not self._stands_in(list(_texts(value))):
+            return value
+        return _map_texts(value, lambda text: self._pattern.sub(MASK, text))
+
+    def _stands_in(self, texts: Sequence[str]) -> bool:
+        """Whether the pattern is found in *texts*. It is slow, so it looks only where it alone can tell."""
+        whole = "\n".join(texts)
+        if any(form in whole for form in self._forms) or self._value.encode().hex() in whole.lower():
+            return True
+        if not any(mark in whole for mark in _ESCAPES):
+            return False
+        return any(self._pattern.search(text) for text in texts if any(mark in text for mark in _ESCAPES))
+
+    @cached_property
+    def _forms(self) -> tuple[str, ...]:
+        """The spellings that have no choice in them, longest first."""
+        value, half = self._value, len(self._value) // 2
+        turned = {value[half:] + value[:half], value[::-1], value[:half][::-1] + value[half:][::-1]}
+        return tuple(sorted({value, *turned, *_base64_forms(value.encode())}, key=len, reverse=True))
+
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         spelled = "".join(_spellings(char) for char in self._value)
-        data = self._value.encode()
-        encoded = "|".join(re.escape(form) for form in sorted(_base64_forms(data), key=len, reverse=True))
-        return re.compile(f"{spelled}|(?i:{data.hex()})|{encoded}")
+        others = "|".join(re.escape(form) for form in self._forms)
+        return re.compile(f"{spelled}|(?i:{self._value.encode().hex()})|{others}")
 
 
 def _spellings(char: str) -> str:
@@ -88,3 +122,27 @@ def _base64_forms(data: bytes) -> set[str]:
         sure = text[skipped : len(text) - (1 if spare else 0)]
         forms |= {sure, sure.replace("+", "-").replace("/", "_")}
     return {form for form in forms if len(form) >= MIN_REDACTED}
+
+
+def _texts(value: Json) -> Iterator[str]:
+    """Every text in *value*, keys too; iterative, so that depth cannot hurt it."""
+    left: list[Json] = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, list):
+            left += item
+        elif isinstance(item, dict):
+            yield from item
+            left += item.values()
+
+
+def _map_texts(value: Json, change: Callable[[str], str]) -> Json:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_map_texts(item, change) for item in value]
+    if isinstance(value, dict):
+        return {change(key): _map_texts(item, change) for key, item in value.items()}
+    return value

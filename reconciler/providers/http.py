@@ -157,7 +157,7 @@ class Transport:
                 return (parse(reply),)
             except WireError as error:
                 trouble = LiveError(
-                    f"the reply is not the policy API's: {error}",
+                    f"the reply is not the policy API's: {self.clean(str(error))}",
                     where=where,
                     fix="check the target's url; something else may be answering there",
                     code="not-the-api",
@@ -231,7 +231,7 @@ class Transport:
             return Sent(seen.exchange.wrote, None, str(error))
         except WireError as error:
             status = Reply(seen.status or 0, seen.headers) if seen.status is not None else None
-            return Sent(seen.exchange.wrote, status, str(error), parse_retry_after(seen.headers))
+            return Sent(seen.exchange.wrote, status, self.clean(str(error)), parse_retry_after(seen.headers))
         return Sent(seen.exchange.wrote, reply, retry_after=parse_retry_after(seen.headers))
 
     # --------------------------------------------------------------------------------------------------- exchange
@@ -240,7 +240,7 @@ class Transport:
         self, method: str, path: str, body: Json | bytes, headers: Mapping[str, str], *, seconds: float, is_write: bool
     ) -> _Seen:
         """One request and its reply within *seconds*, whatever happens; errors become part of what was seen."""
-        seen = _Seen(self.clock.monotonic() + seconds)
+        seen = _Seen(self.clock.monotonic() + seconds, self._token)
         wire: httpx.BaseTransport | None = None
         done = False
         try:
@@ -415,8 +415,9 @@ class _NoReplyError(Exception):
 class _Seen:
     """The facts of one exchange, collected while it runs."""
 
-    def __init__(self, ends_at: float) -> None:
+    def __init__(self, ends_at: float, token: Secret | None) -> None:
         self.exchange = Exchange(ends_at)
+        self._token = token
         self.status: int | None = None
         self.headers: Mapping[str, str] = {}
         self.chunks: list[bytes] = []
@@ -446,7 +447,8 @@ class _Seen:
             if strict:
                 raise WireError("the body is empty")
             return Reply(status, self.headers, framed=framed)
-        return Reply(status, self.headers, decode_json(body, self.headers.get("content-type")), framed)
+        value = decode_json(body, self.headers.get("content-type"))
+        return Reply(status, self.headers, value if self._token is None else self._token.mask(value), framed)
 
 
 def _reason(error: Exception) -> str:

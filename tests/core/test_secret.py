@@ -6,6 +6,7 @@ import base64
 import copy
 import json
 import pickle
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.secret import Secret
+from tests.support.secrecy import found, random_token, spellings
 
 TOKEN = "tok+en/With=odd.chars~1234"
 
@@ -94,3 +96,54 @@ def test_no_printable_token_survives_in_any_text_around_it(token: str, around: s
     shown = Secret(token).redact(f"{around}{token}{around}")
 
     assert token not in shown or token in f"{around}***{around}"
+
+
+# ---------------------------------------------------------------------------------------------------- in data
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_no_spelling_of_any_token_stays_in_data(seed: int) -> None:
+    token = random_token(seed, 16 + seed % 50)
+    told = {"name": f"before {token} after", token: [True, None, 1, *spellings(token).values()]}
+
+    masked = Secret(token).mask(told)
+
+    assert found(token, {"masked": json.dumps(masked, ensure_ascii=False).encode()}) == []
+    assert isinstance(masked, dict)
+    assert masked["name"] == "before *** after"
+    assert [type(item) for item in masked["***"]] == [type(item) for item in told[token]]
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_no_spelling_of_any_token_stays_in_a_text(seed: int) -> None:
+    token = random_token(seed, 16 + seed % 50)
+    told = " ".join(spellings(token).values())
+
+    assert found(token, {"redacted": Secret(token).redact(told).encode()}) == []
+
+
+def test_data_without_the_token_is_left_alone_whatever_it_says() -> None:
+    told = {"rule": "Authorization: Bearer tokens at https://user@host/, 100 % of \\u0041&#65;", "n": [1, None]}
+
+    assert Secret(TOKEN).mask(told) is told
+
+
+def test_a_word_that_a_policy_may_well_use_is_not_taken_out_of_it() -> None:
+    """Or a live policy would never be as git says, and every run would write it again."""
+    assert Secret("authentication").mask("Enforce authentication") == "Enforce authentication"
+    assert Secret("authentication").redact("Enforce authentication") == "Enforce ***"
+
+
+def test_deep_and_wide_data_is_masked() -> None:
+    value: Any = TOKEN
+    for _ in range(60):
+        value = [value, {TOKEN: value}] if isinstance(value, str) else {"deeper": value}
+
+    assert TOKEN not in json.dumps(Secret(TOKEN).mask(value))
+
+
+def test_a_signature_is_the_hmac_of_rfc_4231() -> None:
+    """Test case 2 of the RFC."""
+    digest = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+
+    assert Secret("Jefe").sign(b"what do ya want for nothing?") == digest
