@@ -46,7 +46,8 @@ BAD = {
     "policy-id": ".. . -a _a a/b a%2f " + "a" * 129,
     "target-name": "Neosc a_b a/b " + "a" * 64,
     "base-url": "ftp://a https://u:p@a https://a?b https://a#b https:// //a http:a",
-    "notice-url": "https://a.example https://a.example/ https://a.example/x/ https://a.example/x?y https://a.example/x#y "
+    "notice-url": "https://a.example https://a.example/ https://a.example/x/ https://a.example/x?y "
+    "https://a.example/x#y "
     "https://u:p@a.example/x ftp://a.example/x https://a.example//x https://a.example/%2e https://a.example/x/..",
     "remote-name": "-x --upload-pack=x .git",
 }
