@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.fake_api import DEFAULTS, Answer, Body, Dialect, FakeApi, Fault
+from tests.support.hooks import hook
 from tests.support.program import (
     Program,
     config_text,
@@ -94,15 +95,17 @@ def test_no_fault_shows_the_token(tmp_path: Path, fault: Fault) -> None:
 @pytest.mark.parametrize("dialect", ["neosc", "opena2a"])
 def test_a_server_that_repeats_the_token_everywhere_gets_it_on_no_channel(tmp_path: Path, dialect: Dialect) -> None:
     token = random_token(1000 if dialect == "neosc" else 1001)
-    with EchoApi(dialect, token, DEFAULTS if dialect == "neosc" else ()) as api:
+    with EchoApi(dialect, token, DEFAULTS if dialect == "neosc" else ()) as api, hook() as receiver:
         if dialect == "neosc":
             config = config_text(neosc=neosc_target(api.url, quiescence=0, deadline=1, crud=True))
             files = neosc_defaults()
         else:
             config = config_text(opena2a=opena2a_target(api.url, quiescence=0, deadline=1))
             files = {"policies/opena2a/limit.yaml": opena2a_policy()}
-        repo = make_repo(tmp_path, {"reconciler.yaml": config, **files})
-        program = program_in(repo, token=token)
+        settings = {**json.loads(config), "notify": [{"url": receiver.url}]}
+        repo = make_repo(tmp_path, {"reconciler.yaml": json.dumps(settings), **files})
+        plain = program_in(repo, token=token)
+        program = Program(plain.folder, {**plain.env, "RECONCILER_NOTIFY_SECRET": "notify-secret"}, token)
         printed = run(program, "apply", "--yes")
         for number, text in enumerate(spellings(token).values()):
             api.add(_policy(dialect, number, text))
@@ -125,7 +128,8 @@ def test_a_server_that_repeats_the_token_everywhere_gets_it_on_no_channel(tmp_pa
         printed += run(program, "apply", "--yes", "--json")
 
     assert "***" in "".join(printed)
-    check(tmp_path, token, *printed)
+    assert receiver.posted
+    check(tmp_path, token, *printed, *(repr(posted) for posted in receiver.posted))
 
 
 def _policy(dialect: Dialect, number: int, text: str) -> Body:
