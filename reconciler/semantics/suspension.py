@@ -1,0 +1,83 @@
+"""Suspension, the one thing that decisions feed on: laid over the outcomes, never inside them (semantics.md B.5).
+
+A trigger is an event on which a suspending policy is violated for sure, whatever the mode. It is blocked by its own
+effect; the suspension starts with the next event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from reconciler.core.canonical import ascii_lower
+from reconciler.semantics.ast import Program, State
+from reconciler.semantics.events import Event
+from reconciler.semantics.interpret import Verdict
+
+#: A policy may suspend in more than one way.
+_Source: TypeAlias = "tuple[str, State]"
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """Who is suspended by which policy, since when; `is_new`: nothing was said of this suspension yet."""
+
+    actor_id: str
+    policy: str
+    since_us: int
+    until_us: int | None
+    is_new: bool
+
+
+class Suspensions:
+    """Who is suspended now. Ask before an event is counted, tell after it was judged."""
+
+    def __init__(self, programs: Iterable[Program]) -> None:
+        self._rows: dict[str, dict[_Source, _Row]] = {}
+        self._resets: dict[str, set[_Source]] = {}
+        for program in programs:
+            own = [clause.state for group in program.groups for clause in group.clauses]
+            for state in filter(None, (program.state, *own)):
+                for action in state.reset:
+                    self._resets.setdefault(ascii_lower(action), set()).add((program.name, state))
+
+    def at(self, event: Event) -> tuple[Suspended, ...]:
+        """Return the suspensions that hold at an event, by triggers strictly before it.
+
+        Each says once that it is new.
+        """
+        rows = self._rows.get(event.actor_id)
+        if not rows:
+            return ()
+        found = []
+        for (policy, state), row in list(rows.items()):
+            if state.duration_us is not None and event.ts_us - row.last_us >= state.duration_us:
+                del rows[policy, state]
+                continue
+            until = None if state.duration_us is None else row.last_us + state.duration_us
+            found.append(Suspended(event.actor_id, policy, row.since_us, until, not row.is_told))
+            row.is_told = True
+        return tuple(found)
+
+    def note(self, event: Event, verdicts: Iterable[Verdict]) -> None:
+        """Take in what an event started or ended. What reinstates is never a trigger itself."""
+        ended = self._resets.get(event.action_key, set())
+        for source in ended:
+            self._rows.get(event.actor_id, {}).pop(source, None)
+        for verdict in verdicts:
+            for state in verdict.states:
+                source = verdict.policy, state
+                if source not in ended:
+                    rows = self._rows.setdefault(event.actor_id, {})
+                    rows.setdefault(source, _Row(event.ts_us)).last_us = event.ts_us
+
+
+class _Row:
+    """One suspension: its first trigger, its last one, and whether anybody was told."""
+
+    __slots__ = ("is_told", "last_us", "since_us")
+
+    def __init__(self, since_us: int) -> None:
+        self.since_us = self.last_us = since_us
+        self.is_told = False
