@@ -22,6 +22,8 @@ from tests.simulation.wire import Exchange, Network
 
 #: What a run may take beyond its budget: the reads and the proof after the last request, and its git.
 SLACK = 200.0
+#: Nobody fights a person for a policy longer than this.
+MOST_TRIES = 3
 #: A PUT carries what was read a moment before; who edits in between is overwritten, and the manual says so (F24).
 RESIDUAL = 15.0
 
@@ -51,6 +53,7 @@ class Checks:
         self.server.on_effect = self.see_effect
         self.network.on_send = self.see_send
         self.network.on_read = self.see_read
+        self.network.on_wrong = self.fail
         self.remote.on_move = self.see_move
 
     def fail(self, text: str) -> None:
@@ -70,6 +73,8 @@ class Checks:
         fitting = [intent for intent in intents if intent.get("operation") == exchange.operation]
         if len(intents) < len([e for e in sends if e.asked.method != "GET"]) or not fitting:
             self.fail(f"I1 {exchange.operation} of {key} sent without an intent on disk")
+        if len([e for e in sends if e.operation == exchange.operation]) > MOST_TRIES:
+            self.fail(f"I11 {exchange.operation} of {key} sent again and again")
         commit = commit_of(asked)
         if commit is None or commit not in self.objects.chain(job.head):
             self.fail(f"I8 {exchange.operation} of {key} names a commit that {job.head[:7]} does not have")
@@ -180,7 +185,7 @@ class Checks:
         if any(e.id == effect.id and e.asked.actor != SERVICE and e.at > recent for e in self.effects):
             return
         for name in (before.keys() | after.keys()) - ours.keys() - {"enabled"}:
-            if before.get(name) != after.get(name):
+            if not is_same(before.get(name), after.get(name)):
                 self.fail(f"I6 update of {effect.id} changed {name}, which is not ours")
         if before["enabled"] != after["enabled"]:
             self.fail(f"update of {effect.id} switched it {'on' if after['enabled'] else 'off'}")
@@ -292,6 +297,11 @@ def is_doubtful(exchange: Exchange) -> bool:
     return exchange.fate not in sure or exchange.closed is None or exchange.process.dead
 
 
+def is_same(one: object, other: object) -> bool:
+    """Whether two JSON values are the same to the letter: `True` is not `1`."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
 def differences(server: Server, objects: Objects, head: str) -> dict[str, str]:
     """What is not live as git wants it at *head*, by key; compared without the engine's help."""
     found: dict[str, str] = {}
@@ -306,6 +316,6 @@ def differences(server: Server, objects: Objects, head: str) -> dict[str, str]:
             found[policy.key] = "is there twice"
         elif live[0]["enabled"] != policy.enabled:
             found[policy.key] = f"is {'enabled' if live[0]['enabled'] else 'disabled'}"
-        elif changes_text and any(live[0].get(name) != value for name, value in policy.body.items()):
+        elif changes_text and any(not is_same(live[0].get(name), value) for name, value in policy.body.items()):
             found[policy.key] = "has another content"
     return found

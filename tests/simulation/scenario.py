@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from reconciler.core.model import Applied, TargetSettings
-from reconciler.errors import ExitCode
+from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.ledger import LedgerState, RunInfo, ledger_ref, write_ledger
 from reconciler.lock import read_lock, unlock
 from tests.simulation.chance import Chance
@@ -21,7 +22,7 @@ from tests.simulation.checks import Checks, differences
 from tests.simulation.gitstore import Clone, Objects, Remote
 from tests.simulation.people import People, policy_body
 from tests.simulation.reconciler import NAME, Job, SimDisk, SimRandom, commits_at, desired_at, path_of, perform
-from tests.simulation.servers import Server, Style
+from tests.simulation.servers import Effect, Server, Style
 from tests.simulation.wire import READ_FATES, WRITE_FATES, Exchange, Network
 from tests.simulation.world import Process, World
 
@@ -149,6 +150,10 @@ class Story:
         if left == 1 and die is not None:
             self.world.after(self.chance.between(f"dying/{exchange.number}", 0.0, 0.6), die)
 
+    def see_effect(self, effect: Effect) -> None:
+        self.checks.see_effect(effect)
+        self.people.see_effect(effect)
+
     def _crash(self, label: str, who: str, clone: Clone, job: Job) -> None:
         if job.ended is not None or not self.chance.mishap(label + "/crash", "crash"):
             return
@@ -167,11 +172,15 @@ class Story:
     def play(self) -> None:
         """From the first event to the proof that it converges."""
         self.network.on_send = self.see_send
+        self.server.on_effect = self.see_effect
         self.schedule()
         self.people.schedule(STORY)
+        if self.chance.is_true("wrong-nonce", 0.1):
+            self.world.at(self.chance.between("wrong-nonce/at", 1, 200), self._unlock_blindly)
         self.world.pause(STORY * 2)
         self._finish()
         self.network.is_calm = True
+        self.people.fought.clear()
         self.git_rates, self.skews, self.crashes, self.skews_were_far = {}, 0.0, False, self.skews > 1000
         self._converge()
 
@@ -207,6 +216,17 @@ class Story:
         if wrong or job.exit is not ExitCode.DONE:
             why = job.error or (job.run and job.run.outcomes)
             self.checks.fail(f"I11 no convergence: exit {job.exit}, {wrong or 'nothing differs'}, {why}")
+
+    def _unlock_blindly(self) -> None:
+        """Somebody unlocks with the nonce of a lock that is gone: whoever holds it now keeps it."""
+        here = self.clone("somebody")
+
+        def try_it() -> None:
+            with suppress(ReconcilerError):
+                unlock(cast(Any, here), "origin", NAME, "0" * 32)
+                self.checks.fail("I4 a lock was removed by somebody who did not know its nonce")
+
+        self.world.start(Process("somebody"), try_it)
 
     def _unlock(self, clone: Clone) -> None:
         """A lock from a clock that is days ahead is removed by a person, once its run is over."""

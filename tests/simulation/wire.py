@@ -68,6 +68,8 @@ class Network:
     read_rates: Mapping[str, float]
     window: int | None = None
     on_send: Callable[[Exchange], None] = lambda exchange: None
+    host: str = "policies.example"
+    on_wrong: Callable[[str], None] = lambda what: None
     on_read: Callable[[Exchange, float, object], None] = lambda exchange, seen_at, value: None
     exchanges: list[Exchange] = field(default_factory=list)
     is_calm: bool = False
@@ -211,8 +213,15 @@ class SimWire(httpx.BaseTransport):
 
     def __init__(self, network: Network, process: Process) -> None:
         self._network, self._process = network, process
+        self._used = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.host != self._network.host:
+            self._network.on_wrong(f"I10 {request.method} to {request.url.host}")
+            raise httpx.ConnectError("another origin")
+        if request.method != "GET" and self._used:
+            self._network.on_wrong("a change sent on a connection that was used before")
+        self._used = True
         return self._network.exchange(self._process, request)
 
     def close(self) -> None:

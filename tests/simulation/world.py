@@ -124,7 +124,7 @@ class World:
             if not isinstance(what, Task):
                 try:
                     what()
-                except Exception as error:  # noqa: BLE001 - it must not surface in whichever task ran it
+                except BaseException as error:  # noqa: BLE001 - it must not surface in whichever task ran it
                     self.broken.append(error)
                 continue
             self._running = what
