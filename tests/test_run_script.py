@@ -72,8 +72,8 @@ def test_another_lock_pyproject_python_or_place_asks_for_a_new_venv() -> None:
 @pytest.mark.parametrize(
     ("verb", "modules"),
     [
-        ("test", ["pytest -n auto"]),
-        ("golden", ["pytest -n auto --update-golden"]),
+        ("test", ["pytest -n 4 --dist worksteal"]),
+        ("golden", ["pytest -n 4 --dist worksteal --update-golden"]),
         ("check", ["ruff format --check", "ruff check", "mypy", BANDIT]),
         ("fix", ["ruff check --fix", "ruff format"]),
     ],
