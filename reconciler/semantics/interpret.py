@@ -97,6 +97,10 @@ class Runner:
             for tracker in group.trackers:
                 tracker.forget(before_us)
 
+    def __len__(self) -> int:
+        """How many keys are remembered."""
+        return sum(len(tracker) for group in self._groups for tracker in group.trackers)
+
     def _verdict(self, found: _Findings) -> Verdict:
         outcome = Outcome.VIOLATE if found.sure else Outcome.UNKNOWN
         states: tuple[State, ...] = ()

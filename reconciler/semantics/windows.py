@@ -2,7 +2,8 @@
 
 A tracker is shown every event that its policy counts, in order, and then says `value`, its node's truth at that event.
 Keys that no window can reach any more are dropped, which never changes an answer. Memory is bounded by the keys of
-one or two windows and by the limit; only previous values and first events stay, until `forget`.
+one or two windows and by the limit; only previous values and first events stay, until `forget`. The length of a
+tracker is the number of keys that it remembers.
 """
 
 from __future__ import annotations
@@ -63,6 +64,9 @@ class Sliding:
             return self._window
         return self._row[-self._limit] + self._window - event.ts_us
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def forget(self, before_us: int) -> None:
         """Nothing here lasts longer than its window."""
 
@@ -101,6 +105,9 @@ class Tumbling:
         """How long until the window ends."""
         return self._window - event.ts_us % self._window
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def forget(self, before_us: int) -> None:
         """Nothing here lasts longer than two windows."""
 
@@ -136,6 +143,9 @@ class Total:
                 row.append([now, amount])
         self.value = total[0] >= self._least
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def forget(self, before_us: int) -> None:
         """Nothing here lasts longer than its window."""
 
@@ -168,6 +178,9 @@ class Different:
             del row[first]
         self.value = len(row) > self._most
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def forget(self, before_us: int) -> None:
         """Nothing here lasts longer than its window."""
 
@@ -198,6 +211,9 @@ class Previous:
             return bool(now - before)
         return bool(before - now) if self._change == "removed" else bool(before != now)
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def forget(self, before_us: int) -> None:
         """Forget values that were last seen before an instant; the next one of their key has no previous one."""
         self._rows = {key: row for key, row in self._rows.items() if row[0] >= before_us}
@@ -222,6 +238,9 @@ class Since:
         self.value = self._judge(now, row[0], row[1], row[2])
         row[1] = now
         row[2] += 1
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
     def forget(self, before_us: int) -> None:
         """Forget keys that were last seen before an instant."""
@@ -255,6 +274,9 @@ class Bucketed:
         n = node.buckets
         far = n * row.count - row.total
         self.value = far > 0 and far**2 * node.q**2 > node.p**2 * (n * row.squares - row.total**2)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
     def forget(self, before_us: int) -> None:
         """Nothing here lasts longer than its buckets."""
