@@ -173,6 +173,7 @@ class Transport:
             pause = pause if asked is None else asked
             if attempt == READ_TRIES - 1 or self.clock.monotonic() + pause >= ends_at:
                 raise trouble
+            self.close()  # the next try is not to stumble over a connection that ended after this one
             if pause > 0:
                 self.clock.sleep(pause)
         raise AssertionError("unreachable")
@@ -266,7 +267,9 @@ class Transport:
         finally:
             self._pace.leave(seen.headers)
             if wire is not None:
-                self._give_back(wire, keep=done and not is_write)
+                self._give_back(
+                    wire, keep=done and not is_write and (not isinstance(wire, _Wire) or wire.line.is_clean)
+                )
         return seen
 
     def _request(

@@ -240,3 +240,16 @@ class Line:
         self.network = network
         self.exchange = Exchange(0.0)
         self.pool = network.make_pool(_Backend(self), keep=keep)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is left of what came: bytes after the end of a reply would answer the next request.
+
+        Looks inside httpcore, which has no question for it; where it cannot, the answer is no, and the next request
+        has a connection of its own.
+        """
+        for connection in self.pool.connections:
+            state = getattr(getattr(connection, "_connection", None), "_h11_state", None)
+            if state is None or any(state.trailing_data):
+                return False
+        return True
