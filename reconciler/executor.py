@@ -366,11 +366,11 @@ def _decide(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation | None:
         is_ours = work.reached or (_was_beaten(work) and _is_proven(work, live, run))
         work.finish(Status.APPLIED if is_ours else Status.ALREADY)
         return None
+    if not work.reached and _has_moved(work, live, run) and not _was_beaten(work):
+        work.stale = True
+        work.finish(Status.FAILED, "changed since the plan was made; plan again", ExitCode.STALE)
+        return None
     if work.last is None:
-        if _has_moved(work, live, run):
-            work.stale = True
-            work.finish(Status.FAILED, "changed since the plan was made; plan again", ExitCode.STALE)
-            return None
         return _next_mutation(work, live, run)
     if _is_put_off(work, run):
         return None

@@ -45,6 +45,7 @@ class Checks:
     #: By process and policy id: what its latest whole read showed, and when that was seen by it and true.
     reads: dict[tuple[str, str], tuple[float, float, Policy | None]] = field(default_factory=dict)
     listed: dict[str, tuple[float, float]] = field(default_factory=dict)
+    planned_at: dict[str, float] = field(default_factory=dict)
     #: By policy (key): the last request of ours and until when it may still take effect for all its sender knows.
     doubts: dict[str, Exchange] = field(default_factory=dict)
     trails: dict[str, float] = field(default_factory=dict)
@@ -141,6 +142,7 @@ class Checks:
             return
         policies = value if isinstance(value, list) else value["policies"]
         self.listed[name] = (now, seen_at)
+        self.planned_at.setdefault(name, seen_at)
         for key in [key for key in self.reads if key[0] == name]:
             self.reads[key] = (now, seen_at, None)
         for policy in policies:
@@ -279,7 +281,7 @@ class Checks:
         listed = self.listed.get(job.process.name, (0.0, 0.0))[1]
         planned = {change.key for change in job.plans[-1].plan.changes}
         for key, wrong in differences(self.server, self.objects, job.head).items():
-            read = listed if key in planned else job.started
+            read = listed if key in planned else self.planned_at.get(job.process.name, job.started)
             ids = {policy["id"] for policy in self.server.named(key)} | {
                 e.id
                 for e in self.effects

@@ -288,7 +288,7 @@ def make_story(chance: Chance) -> Story:
         settings.deadline,
         quiescence,
         {} if is_calm else _rates(chance, "write", WRITE_FATES, (0.2, 0.5, 0.8), without=("delay",) if far else ()),
-        {} if is_calm else _rates(chance, "read", READ_FATES, (0.0, 0.05, 0.2)),
+        {} if is_calm else _rates(chance, "read", READ_FATES, (0.0, 0.1, 0.25)),
         window=chance.choose("window", (12, 25)) if chance.is_true("paced", 0.1) else None,
         is_calm=is_calm,
     )
@@ -331,8 +331,8 @@ def _rates(
 
 
 #: How many seeds know a fate; those that only a few requests can meet need more.
-_ACTIVE = {"duplicate": 0.6, "401": 0.6}
-_FINAL = {"write": ("401",), "read": ("401", "redirect"), "git": (), "disk": ("stall",)}
+_ACTIVE = {"duplicate": 0.8, "401": 0.7, "truncate": 0.5, "redirect": 0.5}
+_FINAL = {"write": ("401",), "read": ("401",), "git": (), "disk": ("stall",)}
 
 
 def _settle_the_land(story: Story) -> None:
