@@ -114,11 +114,7 @@ def test_a_server_that_repeats_the_token_everywhere_gets_it_on_no_channel(tmp_pa
         reports = [f"--report={name}={tmp_path / f'report.{name}'}" for name in FORMATS]
 
         printed += run(program, "plan", "--out", str(tmp_path / "plan.json"), *reports)
-        printed += [
-            text
-            for name in ("text", *FORMATS)
-            for text in run(program, "show", str(tmp_path / "plan.json"), f"--format={name}")
-        ]
+        printed += run(program, "show", str(tmp_path / "plan.json"))
         printed += run(program, "drift", "--snapshot", str(tmp_path / "snapshot.json"))
         printed += run(program, "status", "--json")
         printed += run(program, "log", "--json")
