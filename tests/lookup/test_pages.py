@@ -29,6 +29,7 @@ def sources() -> dict[str, ast.Module]:
     return {
         ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))
         for path in sorted(PACKAGE.rglob("*.py"))
+        if path.parent.name != "semantics"  # its faults are about events and rules; no command prints them yet
     }
 
 
