@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler.core.documents import load_yaml
 from reconciler.core.schema import load_schemas, make_validator
 from reconciler.semantics.ast import Program
 from reconciler.semantics.compile import FAMILIES, compile_policy
@@ -197,3 +199,32 @@ def test_checks_of_the_metadata_are_read_where_none_are_given() -> None:
     assert isinstance(found, Program)
     assert found.name == "pol-1"
     assert columns(found) == {"mfa_verified"}
+
+
+SHIPPED = sorted((Path(__file__).parents[2] / "policies").rglob("*.yaml"))
+
+
+def test_policies_ship_with_the_program() -> None:
+    assert len(SHIPPED) > 5
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_every_policy_that_ships_with_the_program_compiles(path: Path) -> None:
+    for body in load_yaml(path.read_bytes()):
+        if isinstance(body, dict) and ("policy_type" in body or "rules" in body):
+            found = compile_policy(body)
+
+            assert isinstance(found, Program), [str(fault) for fault in found]
+
+
+def test_what_a_server_fills_in_is_no_fault() -> None:
+    found = program(
+        "trust_score",
+        {"min_trust_score": 70, "evaluation_frequency": "continuous"},
+        id="policy_abc123",
+        description="Agents must maintain trust score above 70",
+        created_at="2024-01-15T10:00:00Z",
+        updated_at="2024-01-15T10:00:00Z",
+    )
+
+    assert found.created_us == 1_705_312_800_000_000
