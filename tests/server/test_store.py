@@ -189,6 +189,8 @@ def test_a_kill_between_mutations_leaves_each_with_its_entry(tmp_path: Path, sec
         hands = [threading.Thread(target=_mutate, args=(url, stop, acknowledged)) for _ in range(4)]
         for hand in hands:
             hand.start()
+        while not acknowledged["PATCH"]:
+            time.sleep(0.01)
         time.sleep(seconds)
 
         process.send_signal(signal.SIGKILL)
