@@ -131,7 +131,6 @@ class _Work:
     quiet_until: float | None = None
     ask_at: float = 0.0
     seen_at: float = 0.0
-    read_at: float = 0.0
     sent_at: float = 0.0
     last: Receipt | None = None
     last_operation: str | None = None
@@ -287,7 +286,7 @@ def _settle(works: Sequence[_Work], read: _Read, run: _Run) -> None:
             _give_up(ready, error, run)
             continue
         for work in ready:
-            work.seen_at, work.read_at = began, run.ports.clock.monotonic()
+            work.seen_at = began
         sends = []
         for work in ready:
             mutation = _decide(work, seen[work.change.key], run)
@@ -595,7 +594,7 @@ def _send(send: tuple[_Work, Mutation], run: _Run) -> None:
     else:
         work.own_before = work.confirmed
     # A machine that slept, or a long queue: what was read is too old to decide from, and is read again.
-    if run.ports.clock.monotonic() > work.read_at + run.settings.deadline or not run.may_send():
+    if run.ports.clock.monotonic() > work.seen_at + 2 * run.settings.deadline or not run.may_send():
         return
     clock = run.ports.clock
     receipt = run.ports.provider.send(mutation)

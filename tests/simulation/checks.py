@@ -25,7 +25,7 @@ SLACK = 200.0
 #: Nobody fights a person for a policy longer than this.
 MOST_TRIES = 3
 #: A PUT carries what was read a moment before; who edits in between is overwritten, and the manual says so (F24).
-RESIDUAL = 15.0
+RESIDUAL = 21.0
 
 
 @dataclass
@@ -82,6 +82,7 @@ class Checks:
         if exchange.operation == "toggle" and self.server.style.flips:
             self._saw_the_other_value(job, exchange, key)
         self._is_quiet(exchange, key)
+        self._was_just_read(exchange, key)
         self.doubts[key] = exchange
 
     def _lock_is_held(self, job: Job, exchange: Exchange) -> None:
@@ -102,6 +103,15 @@ class Checks:
         again = before is not None and before.process is exchange.process
         if again and read is not None and (before is None or before.closed is None or read[0] < before.closed):
             self.fail(f"I2 {key} flipped twice on one read")
+
+    def _was_just_read(self, exchange: Exchange, key: str) -> None:
+        """What was seen minutes ago is no ground to act on: a machine slept, or waited for its turn."""
+        name, policy_id = exchange.process.name, exchange.asked.path.removesuffix("/toggle").split("/")[-1]
+        listed = self.listed.get(name, (-1.0, 0.0))[0]
+        seen = self.reads.get((name, policy_id), (listed, 0.0, None))[0] if exchange.operation != "create" else listed
+        age = self.server.world.now - seen
+        if age > 2 * self.deadline:
+            self.fail(f"I2 {exchange.operation} of {key} decided from a read {age:.0f} s old")
 
     def _is_quiet(self, exchange: Exchange, key: str) -> None:
         """No second request before the first can no longer take effect, unless the trail showed that it did."""
@@ -183,7 +193,7 @@ class Checks:
 
     def _keeps_the_rest(self, effect: Effect, ours: Mapping[str, object]) -> None:
         before, after = effect.before or {}, effect.after or {}
-        recent = effect.at - RESIDUAL
+        recent = self.network.exchanges[effect.asked.sent - 1].at - RESIDUAL
         if any(e.id == effect.id and e.asked.actor != SERVICE and e.at > recent for e in self.effects):
             return
         for name in (before.keys() | after.keys()) - ours.keys() - {"enabled"}:
@@ -213,11 +223,12 @@ class Checks:
     def see_end(self, job: Job, budget: float, lock_timeout: float) -> None:
         """Judge what a run said of itself against what it did."""
         name, ended = job.process.name, job.ended or 0.0
-        mine = [effect for effect in self.effects if self._is_of(effect, name) and not self._is_undone(effect)]
+        done = [effect for effect in self.effects if self._is_of(effect, name)]
         late = [e for e in self.network.exchanges if e.process.name == name and self._may_still_land(e)]
         if ended - job.started > budget + lock_timeout + job.disk.stalled + SLACK:
             self.fail(f"I11 {name} took {ended - job.started:.0f} s with a budget of {budget:.0f}")
-        if job.exit in (ExitCode.ERROR, ExitCode.TRY_AGAIN, ExitCode.STALE) and (mine or late):
+        stands = [effect for effect in done if not self._is_undone(effect) and not self._is_unprovable(effect)]
+        if job.exit in (ExitCode.ERROR, ExitCode.TRY_AGAIN, ExitCode.STALE) and (late or stands):
             self.fail(f"{name} ended {int(job.exit)}, which says that nothing was applied")
         told = json.dumps([job.notices, [str(record) for record in job.disk.records()], str(job.run), str(job.error)])
         if TOKEN in told:
@@ -227,23 +238,28 @@ class Checks:
         if late and not any(outcome.status is Status.UNKNOWN for outcome in job.run.outcomes):
             self.fail(f"{name} has no unknown outcome, but its {late[0].operation} may still land")
         for outcome in job.run.outcomes:
-            own = [effect for effect in mine if key_of(effect.asked) == outcome.key]
-            unread = [e for e in self.network.exchanges if e.process.name == name and e.operation == "trail"]
-            has_proof = self.server.style.agents and all(e.outcome == "reply" for e in unread)
-            if outcome.status is Status.ALREADY and not has_proof:
-                # A proxy asked twice, and the second was told "gone" or "exists": whose the first was is in no trail.
-                own = [e for e in own if self.network.exchanges[e.asked.sent - 1].fate != "duplicate"]
-            if outcome.status in (Status.FAILED, Status.SKIPPED, Status.ALREADY) and own:
-                self.fail(f"{outcome.key} is told as {outcome.status}, but {own[-1].operation} took effect")
-            asked = [e for e in self.network.exchanges if e.process.name == name and key_of(e.asked) == outcome.key]
-            undone = any(map(is_doubtful, asked)) or any(
-                self._is_undone(e) for e in self.effects if self._is_of(e, name)
-            )
-            if outcome.status is Status.APPLIED and not own and not undone:
-                self.fail(f"{outcome.key} is told as applied, but nothing of ours took effect")
+            self._is_told_as_it_was(outcome, name, [e for e in done if key_of(e.asked) == outcome.key])
             self._claims_no_more_than_is(outcome)
         if job.exit is ExitCode.DONE:
             self._is_as_git_wants(job)
+
+    def _is_told_as_it_was(self, outcome: Outcome, name: str, own: list[Effect]) -> None:
+        """Against the effects that the run had on one policy."""
+        standing = [effect for effect in own if not self._is_undone(effect)]
+        if outcome.status is Status.ALREADY:
+            standing = [effect for effect in standing if not self._is_unprovable(effect)]
+        if outcome.status in (Status.FAILED, Status.SKIPPED, Status.ALREADY) and standing:
+            self.fail(f"{outcome.key} is told as {outcome.status}, but {standing[-1].operation} took effect")
+        asked = [e for e in self.network.exchanges if e.process.name == name and key_of(e.asked) == outcome.key]
+        if outcome.status is Status.APPLIED and not own and not any(map(is_doubtful, asked)):
+            self.fail(f"{outcome.key} is told as applied, but nothing of ours took effect")
+
+    def _is_unprovable(self, effect: Effect) -> bool:
+        """Whether a proxy asked twice, was told "gone" or "exists", and no audit trail says whose the first was."""
+        exchange = self.network.exchanges[effect.asked.sent - 1]
+        trails = [e for e in self.network.exchanges if e.process is exchange.process and e.operation == "trail"]
+        has_proof = self.server.style.agents and all(e.outcome == "reply" for e in trails)
+        return exchange.fate == "duplicate" and not has_proof
 
     def _claims_no_more_than_is(self, outcome: Outcome) -> None:
         note = outcome.annotation

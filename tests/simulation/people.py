@@ -120,7 +120,7 @@ class People:
         style, now = self.server.style, {policy.key: policy for policy in desired_at(self.objects, self.tip)}
         changes: dict[str, dict[str, Any] | None] = {}
         for number in range(many):
-            what = self.chance.choose(f"{label}/{number}", ("switch", "edit", "add", "remove", "remove"))
+            what = self.chance.choose(f"{label}/{number}", ("switch", "edit", "add", "remove", "remove", "remove"))
             if what == "add" or not now:
                 key = f"pol-{label.split('/')[1]}{number}"
                 on = self.chance.is_true(f"{label}/{number}/on", 0.7)

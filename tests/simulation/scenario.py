@@ -327,11 +327,11 @@ def _rates(
     total = sum(weights.values())
     # What ends a run at once would hide everything else if it were frequent.
     rates = {fate: level * weight / total for fate, weight in weights.items()}
-    return {fate: rate * (0.5 if fate in _FINAL[kind] else 1.0) for fate, rate in rates.items()}
+    return {fate: rate * (0.6 if fate in _FINAL[kind] else 1.0) for fate, rate in rates.items()}
 
 
 #: How many seeds know a fate; those that only a few requests can meet need more.
-_ACTIVE = {"duplicate": 0.8, "401": 0.7, "truncate": 0.5, "redirect": 0.5}
+_ACTIVE = {"duplicate": 0.8, "401": 0.8, "truncate": 0.5, "redirect": 0.5}
 _FINAL = {"write": ("401",), "read": ("401",), "git": (), "disk": ("stall",)}
 
 
