@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.semantics.ast import Clause, Effect
+from reconciler.semantics.program import Clause, Effect
 from reconciler.semantics.shared import (
     PERCENT,
     UNIT,

@@ -7,9 +7,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
-from reconciler.semantics.ast import Age, Baseline, Clause, Count, Distinct, Lift, Limit, Node, Not, Seen, Sum
+from reconciler.semantics.ast import Age, Baseline, Count, Distinct, Lift, Limit, Node, Not, Seen, Sum
 from reconciler.semantics.keys import MINUTE_US, Keys
 from reconciler.semantics.nodes import all_of
+from reconciler.semantics.program import Clause
 from reconciler.semantics.shared import Context, Meaning, local_time, must_find
 
 _ACTOR: Final = ("actor_id",)

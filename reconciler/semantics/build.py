@@ -37,20 +37,10 @@ from reconciler.semantics.ast import (
     Sure,
 )
 from reconciler.semantics.events import Event
+from reconciler.semantics.history import Bucketed, Previous, Since, Tracker
 from reconciler.semantics.limits import make_limit_of, most_of
 from reconciler.semantics.predicates import predicate
-from reconciler.semantics.windows import (
-    Bucketed,
-    Different,
-    KeyOf,
-    Previous,
-    Since,
-    Sliding,
-    Test,
-    Total,
-    Tracker,
-    Tumbling,
-)
+from reconciler.semantics.windows import Different, KeyOf, Sliding, Test, Total, Tumbling
 
 _OPS: Final[Mapping[Op, Callable[[Any, Any], bool]]] = {
     "<": operator.lt,

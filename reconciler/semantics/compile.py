@@ -11,7 +11,7 @@ from typing import Final
 from reconciler.core.model import Body
 from reconciler.semantics.access import access_control, ip_allowlist, trust_score, unauthorized_access
 from reconciler.semantics.activity import data_exfiltration, unusual_activity
-from reconciler.semantics.ast import Clause, Effect, Group, Node, Program, State
+from reconciler.semantics.ast import Node
 from reconciler.semantics.data import audit_logging, capability_violation, data_protection
 from reconciler.semantics.drift import auth_failure, config_drift
 from reconciler.semantics.envelope import read_consequence, read_envelope
@@ -28,6 +28,7 @@ from reconciler.semantics.mcp import (
 from reconciler.semantics.neosc import TYPES as NEOSC_TYPES
 from reconciler.semantics.neosc import compile_neosc
 from reconciler.semantics.nodes import all_of
+from reconciler.semantics.program import Clause, Effect, Group, Program, State
 from reconciler.semantics.rates import rate_limit
 from reconciler.semantics.shared import PLAIN_DATA, Context, Data, Meaning, filters_of
 
@@ -72,6 +73,8 @@ def compile_policy(body: Body, *, checks: Body | None = None, data: Data = PLAIN
             keys.fault("policy_type", "is not there", "write the kind of policy", "missing-key")
         return tuple(keys.faults)
     envelope = read_envelope(keys, data)
+    if not keys.has("conditions"):
+        keys.fault("conditions", "is not there", "write conditions, {} where there are none", "missing-key")
     conditions = keys.under("conditions")
     filters = filters_of(conditions)
     meaning = FAMILIES[policy_type](Context(conditions, envelope.zone, data))

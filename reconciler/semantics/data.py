@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.semantics.ast import And, Clause, Cmp, Effect, Is, Node, Not, Null
-from reconciler.semantics.events import COLUMNS
+from reconciler.semantics.ast import And, Cmp, Is, Node, Not, Null
+from reconciler.semantics.columns import COLUMNS
+from reconciler.semantics.program import Clause, Effect
 from reconciler.semantics.shared import Context, Meaning, lift, must_find, must_prove
 
 #: Actions that delete (semantics.md B.7).

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from reconciler.semantics.ast import SEVERITIES, Effect, Program
 from reconciler.semantics.events import Event
 from reconciler.semantics.interpret import Outcome, Runner, Verdict
+from reconciler.semantics.program import SEVERITIES, Effect, Program
 from reconciler.semantics.suspension import Suspended, Suspensions
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from reconciler.semantics.ast import And, Clause, Count, Effect, Is, Limit, Node, Not, OnMissing, Or, Prev, State, Sure
+from reconciler.semantics.ast import And, Count, Is, Limit, Node, Not, Or, Prev, Sure
 from reconciler.semantics.keys import MINUTE_US, Keys
+from reconciler.semantics.program import Clause, Effect, OnMissing, State
 from reconciler.semantics.shared import Context, Meaning, lift, must_find, must_prove
 
 _ACTOR: Final = ("actor_id",)

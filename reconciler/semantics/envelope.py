@@ -8,10 +8,11 @@ from decimal import Decimal
 from typing import Final
 
 from reconciler.core.formats import scope as check_scope
-from reconciler.semantics.ast import SEVERITIES, And, Cmp, Effect, Node, Not, OnMissing, Sure
+from reconciler.semantics.ast import And, Cmp, Node, Not, Sure
 from reconciler.semantics.keys import Keys
 from reconciler.semantics.nodes import any_of
 from reconciler.semantics.normal import parse_instant
+from reconciler.semantics.program import SEVERITIES, Effect, OnMissing
 from reconciler.semantics.shared import PERCENT, Data, Meaning, lift, scaled
 
 _EFFECTS: Final[Mapping[str, Effect]] = {

@@ -10,11 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.semantics.ast import Clause, Effect, Group, Node, OnMissing, Program, State
+from reconciler.semantics.ast import Node
 from reconciler.semantics.build import build
 from reconciler.semantics.events import Event
+from reconciler.semantics.history import Tracker
 from reconciler.semantics.nodes import columns
-from reconciler.semantics.windows import Sliding, Test, Tracker, Tumbling
+from reconciler.semantics.program import Clause, Effect, Group, OnMissing, Program, State
+from reconciler.semantics.windows import Sliding, Test, Tumbling
 
 
 class Outcome(StrEnum):

@@ -9,8 +9,9 @@ from decimal import Decimal
 from typing import Final
 
 from reconciler.core.formats import domain_entry
-from reconciler.semantics.ast import And, Clause, Cmp, Effect, Is, Lift, Node, Not, Null, Or
+from reconciler.semantics.ast import And, Cmp, Is, Lift, Node, Not, Null, Or
 from reconciler.semantics.nodes import any_of
+from reconciler.semantics.program import Clause, Effect
 from reconciler.semantics.shared import PERCENT, Context, Meaning, lift, must_find, must_prove, scaled
 
 _DAY_US: Final = 86_400_000_000

@@ -11,10 +11,11 @@ from typing import Final
 
 from reconciler.core.model import Body, Json
 from reconciler.core.rules import check_of
-from reconciler.semantics.ast import Age, Clause, Distinct, Gap, Group, Is, Lift, Not, Program
+from reconciler.semantics.ast import Age, Distinct, Gap, Is, Lift, Not
 from reconciler.semantics.drift import failed_logins
 from reconciler.semantics.faults import Fault
 from reconciler.semantics.keys import MINUTE_US, Keys
+from reconciler.semantics.program import Clause, Group, Program
 from reconciler.semantics.shared import (
     PLAIN_DATA,
     Data,

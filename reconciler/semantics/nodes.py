@@ -8,15 +8,17 @@ from enum import Enum
 from typing import Any, Final, TypeAlias
 
 from reconciler.core.model import Json
-from reconciler.semantics import ast
-from reconciler.semantics.ast import DERIVED, Cmp, Distinct, Is, Lift, LocalTime, Node, Null, Prev, Program, Sum
+from reconciler.semantics import ast, program
+from reconciler.semantics.ast import DERIVED, Cmp, Distinct, Is, Lift, LocalTime, Node, Null, Prev, Sum
+from reconciler.semantics.program import Effect, OnMissing, Program, State
 
 _KINDS: Final = {
     kind.__name__: kind
-    for kind in vars(ast).values()
-    if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == ast.__name__
+    for module in (ast, program)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == module.__name__
 }
-_ENUMS: Final = {"missing": ast.OnMissing, "on_missing": ast.OnMissing, "effect": ast.Effect}
+_ENUMS: Final = {"missing": OnMissing, "on_missing": OnMissing, "effect": Effect}
 _Tree: TypeAlias = Any  # a node, a policy or one of their parts; checked by the classes that they are read into
 
 
@@ -85,7 +87,7 @@ def columns(tree: _Tree) -> frozenset[str]:
                 found.update(["actor_id"] if limit.overrides else [], ["trust_score"] if limit.tiers else [])
             case ast.Age(key=key) | ast.Gap(key=key) | ast.Seen(key=key) | ast.Baseline(key=key):
                 found.update((*key, "ts_us", "seq"))
-            case ast.State():
+            case State():
                 found.update(("actor_id", "action", "ts_us", "seq"))
             case _:
                 pass
@@ -103,7 +105,7 @@ def history_us(tree: _Tree) -> int:
                 spans.append(window)
             case ast.Baseline(bucket_us=bucket, buckets=buckets):
                 spans.append(bucket * (buckets + 1))
-            case ast.State(duration_us=int(duration)):
+            case State(duration_us=int(duration)):
                 spans.append(duration)
             case _:
                 pass
@@ -114,13 +116,13 @@ def remembers(tree: _Tree) -> bool:
     """Whether a value from any time ago can decide: previous values, first events, open suspensions, backing off."""
     lasting = (Prev, ast.Age, ast.Gap, ast.Seen, ast.Adaptive)
     return any(
-        isinstance(part, lasting) or (isinstance(part, ast.State) and part.duration_us is None) for part in parts(tree)
+        isinstance(part, lasting) or (isinstance(part, State) and part.duration_us is None) for part in parts(tree)
     )
 
 
-def is_stateful(program: Program) -> bool:
+def is_stateful(tree: Program) -> bool:
     """Whether an earlier event can decide."""
-    return history_us(program) > 0 or remembers(program)
+    return history_us(tree) > 0 or remembers(tree)
 
 
 def any_of(nodes: tuple[Node, ...]) -> Node:

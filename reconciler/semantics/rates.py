@@ -10,9 +10,10 @@ from typing import Final
 
 from reconciler.core.globs import parse_pattern
 from reconciler.core.rates import PER
-from reconciler.semantics.ast import Adaptive, Count, Effect, Key, Limit, Node, Not, Null
+from reconciler.semantics.ast import Adaptive, Count, Key, Limit, Node, Not, Null
 from reconciler.semantics.keys import Keys
 from reconciler.semantics.limits import MOST_STEPS, backed_off
+from reconciler.semantics.program import Effect
 from reconciler.semantics.shared import Context, Data, Meaning, must_find, scaled
 
 #: Whose events count together.

@@ -9,9 +9,10 @@ from typing import Final
 from reconciler.core.formats import country_code, day_name, ip_entry
 from reconciler.core.minutes import WEEK, week_set
 from reconciler.core.model import Json
-from reconciler.semantics.ast import Argument, Clause, Cmp, Effect, Is, Lift, LocalTime, Node, Not, OnMissing, State
+from reconciler.semantics.ast import Argument, Cmp, Is, Lift, LocalTime, Node, Not
 from reconciler.semantics.keys import Keys
 from reconciler.semantics.nodes import all_of
+from reconciler.semantics.program import Clause, Effect, OnMissing, State
 
 EVERY_DAY: Final[tuple[str, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 FILTERS: Final = ("resources", "actions", "resource_types", "except_actors", "except_resources", "except_ips")

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from reconciler.core.canonical import ascii_lower
-from reconciler.semantics.ast import Program, State
 from reconciler.semantics.events import Event
 from reconciler.semantics.interpret import Verdict
+from reconciler.semantics.program import Program, State
 
 #: A policy may suspend in more than one way.
 _Source: TypeAlias = "tuple[str, State]"

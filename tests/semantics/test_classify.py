@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.semantics.ast import Effect
 from reconciler.semantics.classify import Position, Shift, Standing, position, shift
 from reconciler.semantics.interpret import Outcome, Verdict
+from reconciler.semantics.program import Effect
 
 ALLOW, BLOCK = Position(Standing.ALLOW), Position(Standing.BLOCK)
 MAYBE = Position(Standing.MAYBE, frozenset({"p"}))

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from reconciler.core.documents import load_yaml
 from reconciler.core.schema import load_schemas, make_validator
-from reconciler.semantics.ast import Program
 from reconciler.semantics.compile import FAMILIES, compile_policy
 from reconciler.semantics.decide import Engine
 from reconciler.semantics.events import Event
 from reconciler.semantics.interpret import Runner
 from reconciler.semantics.nodes import columns, from_json, history_us, is_stateful, remembers
+from reconciler.semantics.program import Program
 from tests.semantics.test_vectors import VECTORS
 
 SCHEMAS = load_schemas()

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.schema import make_validator
-from reconciler.semantics.events import COLUMNS, MADE, REQUIRED, Event, event_to_json, parse_event
+from reconciler.semantics.columns import COLUMNS
+from reconciler.semantics.events import MADE, REQUIRED, Event, event_to_json, parse_event
 from reconciler.semantics.faults import Fault
 from reconciler.semantics.normal import host_of_url, parse_address, parse_host, parse_instant
 

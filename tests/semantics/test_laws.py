@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.semantics.ast import Effect, Program
 from reconciler.semantics.classify import position, shift
 from reconciler.semantics.decide import Decision, Engine, Mode
 from reconciler.semantics.events import Event, parse_event
 from reconciler.semantics.interpret import Outcome, Runner
+from reconciler.semantics.program import Effect, Program
 from tests.semantics.test_vectors import GOOD, programs_of
 from tests.support.vectors import MIDNIGHT_US
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from reconciler.core.schema import load_schemas, make_validator
-from reconciler.semantics.ast import Program
 from reconciler.semantics.compile import FAMILIES, compile_policy
 from reconciler.semantics.decide import Composition, Decision, Engine, Mode
 from reconciler.semantics.events import Event, parse_event
 from reconciler.semantics.interpret import Runner
 from reconciler.semantics.nodes import from_json, to_json
+from reconciler.semantics.program import Program
 from reconciler.semantics.shared import Data
 from tests.support.vectors import Vector, load_vectors
 

@@ -8,25 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.semantics.ast import (
-    Adaptive,
-    Age,
-    Baseline,
-    Clause,
-    Count,
-    Distinct,
-    Gap,
-    Group,
-    Limit,
-    Node,
-    Prev,
-    Program,
-    Seen,
-    Sum,
-)
+from reconciler.semantics.ast import Adaptive, Age, Baseline, Count, Distinct, Gap, Limit, Node, Prev, Seen, Sum
 from reconciler.semantics.events import Event
 from reconciler.semantics.interpret import Outcome, Runner
 from reconciler.semantics.limits import backed_off
+from reconciler.semantics.program import Clause, Group, Program
 from tests.semantics.oracle import truth
 
 W = 10
