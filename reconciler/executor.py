@@ -247,7 +247,7 @@ def _look_again(works: Sequence[_Work], run: _Run) -> None:
             listing = run.listing
             if listing is None or run.listed_at < run.sent_at:
                 listing = _fetch_listing(run)
-            left = [work for work in left if not _is_still_settled(work, listing, run)]
+            left = [work for work in works if not _is_still_settled(work, listing, run)]
             why = "somebody changed it again while the run went on"
         except LiveError as error:
             why = f"it was settled, but cannot be looked at again: {error.what}"
