@@ -113,13 +113,13 @@ def span_of_time(text: str) -> Flaw | None:
 def minutes_of(value: object) -> int | None:
     """Return the minute of the day of an hour or an "HH:MM", 0 to 1440; None for anything else.
 
-    >>> minutes_of(8), minutes_of("08:30"), minutes_of("8"), minutes_of(True)
-    (480, 510, None, None)
+    >>> minutes_of(8), minutes_of("08:30"), minutes_of("8"), minutes_of(True), minutes_of(float("inf"))
+    (480, 510, None, None, None)
     """
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return int(value * 60) if value == int(value) and 0 <= value <= 24 else None
+        return int(value * 60) if 0 <= value <= 24 and value == int(value) else None
     if isinstance(value, str) and _TIME.match(value):
         return int(value[:2]) * 60 + int(value[3:])
     return None
