@@ -1,4 +1,4 @@
-"""What every test may ask for: expected files that `--update-golden` rewrites."""
+"""What every test may ask for: expected files that `--update-golden` rewrites, and a place among the heavy ones."""
 
 from __future__ import annotations
 
@@ -24,6 +24,16 @@ Golden = Callable[[Path, str], None]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the expected files; review reads the diff")
+    parser.addoption("--heavy", action="store_true", help="run the tests marked heavy, and no others (./run heavy)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests marked `heavy` for `./run heavy`, and everything else for `./run test`."""
+    wanted = bool(config.getoption("--heavy"))
+    dropped = [item for item in items if (item.get_closest_marker("heavy") is not None) != wanted]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if (item.get_closest_marker("heavy") is not None) == wanted]
 
 
 @pytest.fixture

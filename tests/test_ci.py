@@ -283,13 +283,14 @@ def zizmor(*paths: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("fails", "ran", "code"),
     [
-        ("", "check test audit ", 0),
+        ("", "check test heavy audit ", 0),
         ("check", "check ", 9),
         ("test", "check test ", 9),
-        ("audit", "check test audit ", 9),
+        ("heavy", "check test heavy ", 9),
+        ("audit", "check test heavy audit ", 9),
     ],
 )
-def test_ci_runs_check_test_and_audit_and_stops_at_a_failure(tmp_path: Path, fails: str, ran: str, code: int) -> None:
+def test_ci_runs_everything_and_stops_at_a_failure(tmp_path: Path, fails: str, ran: str, code: int) -> None:
     (tmp_path / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
     run = tmp_path / "run"

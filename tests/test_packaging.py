@@ -202,7 +202,7 @@ def is_for_here(line: str) -> bool:
 
 
 def test_every_dependency_is_imported_by_the_program(pyproject: Mapping[str, Any]) -> None:
-    modules = {"gitpython": "git", "pyyaml": "yaml", "rich-click": "rich_click"}
+    modules = {"gitpython": "git", "pyyaml": "yaml", "rich-click": "rich_click", "ibis-framework": "ibis"}
     source = "\n".join(path.read_text() for path in (ROOT / "reconciler").rglob("*.py"))
     project = pyproject["project"]
 
@@ -213,7 +213,7 @@ def test_every_dependency_is_imported_by_the_program(pyproject: Mapping[str, Any
     ]:
         name = Requirement(text).name
         module = modules.get(name, name.replace("-", "_"))
-        if not re.search(rf"^\s*(import|from) {module}\b", source, re.MULTILINE):
+        if not re.search(rf"^\s*(import|from) {module}\b|postgresql\+{module}\b", source, re.MULTILINE):
             unused.append(name)
 
     assert unused == []
