@@ -57,6 +57,13 @@ HOMES = {
     "starlette": ("reconciler.server.",),
     "uvicorn": ("reconciler.server.",),
     "sqlalchemy": ("reconciler.server.",),
+    "alembic": ("reconciler.server.",),
+    "pyotp": ("reconciler.server.",),
+    "psycopg": ("reconciler.server.",),
+    "pyarrow": ("reconciler.server.", "reconciler.impact."),
+    "duckdb": ("reconciler.impact.",),
+    "ibis": ("reconciler.impact.",),
+    "zstandard": ("reconciler.impact.",),
     "click": ("reconciler.cli.", "reconciler.reports."),  # reports: only `click.style`, the colours
     "rich_click": ("reconciler.cli.",),
     "platformdirs": ("reconciler.config",),

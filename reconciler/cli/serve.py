@@ -14,6 +14,7 @@ from reconciler.cli.output import emit, note
 from reconciler.errors import ConfigError
 
 if TYPE_CHECKING:
+    from reconciler.server.options import ServerOptions
     from reconciler.server.store import Store
 
 TOKEN_VARIABLE = "RECONCILER_SERVER_TOKEN"  # noqa: S105 - the variable's name
@@ -36,10 +37,12 @@ def serve_command(db: str | None, port: int, neosc_crud: bool) -> None:
     The first start prints one admin token, or takes RECONCILER_SERVER_TOKEN.
     Ctrl-C stops it.
     """
-    run_server(db=db, port=port, neosc_crud=neosc_crud)
+    from reconciler.server.options import ServerOptions
+
+    run_server(db=db, port=port, options=ServerOptions(neosc_crud=neosc_crud))
 
 
-def run_server(*, db: str | None, port: int, neosc_crud: bool) -> None:
+def run_server(*, db: str | None, port: int, options: ServerOptions) -> None:
     """Serve until a signal says stop; SIGTERM ends as Ctrl-C does, with `KeyboardInterrupt`, once replies are out.
 
     URLs go to stdout, and the first token of a new database with them: it is the only time it is seen.
@@ -65,7 +68,7 @@ def run_server(*, db: str | None, port: int, neosc_crud: bool) -> None:
                 note("The database is in memory: it ends with the server. Ctrl-C stops it.")
             if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
                 signal.signal(signal.SIGTERM, signal.default_int_handler)
-            run(create_app(store, neosc_crud=neosc_crud), listener)
+            run(create_app(store, options), listener)
             raise KeyboardInterrupt  # only a signal ends `run`, and one that a parent made us ignore ends it too
         finally:
             store.close()

@@ -143,6 +143,7 @@ def _server() -> Iterator[tuple[str, Mapping[str, str]]]:
     try:
         from reconciler.server.app import create_app
         from reconciler.server.main import running
+        from reconciler.server.options import ServerOptions
         from reconciler.server.store import open_store
     except ModuleNotFoundError as error:
         raise ReconcilerError(
@@ -155,7 +156,7 @@ def _server() -> Iterator[tuple[str, Mapping[str, str]]]:
     try:
         tokens = {email: store.add_token(email, "admin") for email in (_SERVICE, _ADMIN)}
         with ExitStack() as stack:
-            app = create_app(store, neosc_crud=True)
+            app = create_app(store, ServerOptions(neosc_crud=True))
             try:
                 url = stack.enter_context(running(app, port=_PORT))
             except ReconcilerError:

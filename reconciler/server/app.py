@@ -10,15 +10,18 @@ from starlette.routing import BaseRoute, Match
 
 from reconciler.server import neosc, opena2a
 from reconciler.server.edge import BodyLimit
+from reconciler.server.options import ServerOptions
 from reconciler.server.replies import ApiError, error_reply
 from reconciler.server.store import Store
 
 
-def create_app(store: Store, *, neosc_crud: bool = False) -> FastAPI:
-    """The server over *store*, which stays the caller's to close. *neosc_crud* adds what NeoSC announces."""
-    routers = [neosc.router, *([neosc.announced] if neosc_crud else []), opena2a.router]
+def create_app(store: Store, options: ServerOptions | None = None) -> FastAPI:
+    """The server over *store*, which stays the caller's to close."""
+    options = options or ServerOptions()
+    routers = [neosc.router, *([neosc.announced] if options.neosc_crud else []), opena2a.router]
     app = FastAPI(title="reconciler reference server", openapi_url=None, redirect_slashes=False)
     app.state.store = store
+    app.state.options = options
     app.state.routes = _routes(routers)
     for router in routers:
         app.include_router(router)

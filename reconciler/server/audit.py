@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from fastapi import Request
 
 from reconciler.server.auth import Asked
-from reconciler.server.store import Caller, Store, audit_entries
+from reconciler.server.store import Caller, Store
+from reconciler.server.tables import audit_entries
 
 _MAX_USER_AGENT: Final = 1000
 _AGENT = re.compile(r"reconciler/[0-9A-Za-z.+-]+ \(commit=([0-9a-f]{40})(?:; [a-z]+=[^;()\s]*)*\)")

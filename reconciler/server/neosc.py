@@ -18,7 +18,8 @@ from reconciler.server import audit, bodies
 from reconciler.server.auth import Admin, User, read_body
 from reconciler.server.credentials import is_password, make_token
 from reconciler.server.replies import ApiError, list_reply, reply
-from reconciler.server.store import Caller, Store, neosc_policies, users
+from reconciler.server.store import Caller, Store
+from reconciler.server.tables import neosc_policies, users
 
 SYSTEM: Final = "neosc"
 TYPES: Final = ("access", "network", "session")

@@ -12,7 +12,7 @@ from reconciler.core.model import Json
 from reconciler.server import audit, bodies
 from reconciler.server.auth import Admin, User
 from reconciler.server.replies import ApiError, list_reply, reply
-from reconciler.server.store import opena2a_policies, settings
+from reconciler.server.tables import opena2a_policies, settings
 
 SYSTEM: Final = "opena2a"
 MODES: Final = {

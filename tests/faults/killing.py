@@ -18,6 +18,7 @@ import httpx
 from reconciler.server.app import create_app
 from reconciler.server.edge import App, Message, Receive, Send
 from reconciler.server.main import running
+from reconciler.server.options import ServerOptions
 from reconciler.server.store import Store, open_store
 from tests.support.program import Ended, Program
 from tests.support.servers import SERVICE
@@ -82,7 +83,7 @@ def site() -> Iterator[Site]:
     """A server with NeoSC's announced calls, in memory, for the length of a test."""
     store = open_store(":memory:")
     token = store.add_token(SERVICE, "admin")
-    boundaries = Boundaries(create_app(store, neosc_crud=True))
+    boundaries = Boundaries(create_app(store, ServerOptions(neosc_crud=True)))
     with running(boundaries) as url:
         yield Site(url, boundaries, store, token)
     store.close()

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 
 from reconciler.server.app import create_app
 from reconciler.server.main import running
+from reconciler.server.options import ServerOptions
 from reconciler.server.store import open_store
 
 MFA = "/api/policies/pol-mfa-required"
@@ -36,7 +37,7 @@ def make_database(path: Path) -> str:
     store = open_store(str(path))
     store.add_user(LOGIN["email"], "admin", password=LOGIN["password"])
     store.add_token("gitops@example.com", "admin", token=TOKEN)
-    with running(create_app(store, neosc_crud=True)) as url:
+    with running(create_app(store, ServerOptions(neosc_crud=True))) as url:
         send(url, "GET", "/api/policies", None)
         made: str = send(url, "POST", POLICIES, {"name": "there", "policy_type": "trust_score"}).json()["policy"]["id"]
     store.close()
@@ -58,7 +59,7 @@ def read(path: Path) -> tuple[list[Any], int]:
 def die_in(path: Path, request: tuple[str, str, Any], point: int) -> int:
     """The trial itself, in a process of its own; returns only when the request was over before the *point*."""
     store = open_store(str(path))
-    with running(create_app(store, neosc_crud=True)) as url:
+    with running(create_app(store, ServerOptions(neosc_crud=True))) as url:
         passed = 0
 
         def step(*_: object) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from reconciler.cli.serve import first_token, run_server
 from reconciler.errors import ConfigError, ReconcilerError
+from reconciler.server.options import ServerOptions
 from reconciler.server.store import open_store
 
 GIVEN = "given-by-the-environment"
@@ -88,7 +89,7 @@ def test_a_signal_ends_the_server_and_frees_its_port(number: signal.Signals) -> 
 
 def test_a_port_that_is_taken_is_an_error_with_a_way_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ReconcilerError) as caught:
-        run_server(db=None, port=taken.getsockname()[1], neosc_crud=False)
+        run_server(db=None, port=taken.getsockname()[1], options=ServerOptions())
 
     assert "cannot listen" in caught.value.what
     assert "--port" in caught.value.fix

@@ -24,7 +24,8 @@ import sqlalchemy as sa
 
 from reconciler.errors import ConfigError
 from reconciler.server.credentials import hash_token
-from reconciler.server.store import audit_entries, open_store
+from reconciler.server.store import open_store
+from reconciler.server.tables import audit_entries
 from tests.support.servers import reference_server
 
 MFA = "pol-mfa-required"

@@ -15,6 +15,7 @@ from typing import Any
 from reconciler.server.app import create_app
 from reconciler.server.edge import App, Message, Receive, Send
 from reconciler.server.main import running
+from reconciler.server.options import ServerOptions
 from reconciler.server.store import Store, open_store
 
 SERVICE = "gitops@example.com"
@@ -83,15 +84,16 @@ class _Recorder:
 
 
 @contextmanager
-def reference_server(
-    *, neosc_crud: bool = False, db: str = ":memory:", email: str = SERVICE
-) -> Iterator[RunningServer]:
-    """A server over a fresh (or the given) database; stopped, with its connections, when the block ends."""
+def reference_server(*, db: str = ":memory:", email: str = SERVICE, **options: Any) -> Iterator[RunningServer]:
+    """A server over a fresh (or the given) database; stopped, with its connections, when the block ends.
+
+    *options* are those of `ServerOptions`.
+    """
     store = open_store(db)
     log: list[SeenRequest] = []
     try:
         token = store.add_token(email, "admin")
-        with running(_Recorder(create_app(store, neosc_crud=neosc_crud), log)) as url:
+        with running(_Recorder(create_app(store, ServerOptions(**options)), log)) as url:
             yield RunningServer(url, token, store, log)
     finally:
         store.close()
