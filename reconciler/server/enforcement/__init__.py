@@ -1,0 +1,1 @@
+"""Policies at work: events are evaluated, decided and recorded; violations alert, and people settle them."""
