@@ -66,6 +66,7 @@ def add_entry(
     connection.execute(
         audit_entries.insert().values(
             id=store.make_id("log-"),
+            organization=caller.organization,
             system=system,
             user_id=caller.user_id,
             user_email=caller.email,
@@ -80,9 +81,11 @@ def add_entry(
     )
 
 
-def read_entries(store: Store, system: str) -> list[dict[str, Any]]:
-    """Every entry of one system, newest first."""
-    query = sa.select(*(audit_entries.c[name] for name in _FIELDS)).where(audit_entries.c.system == system)
-    with store.read() as connection:
+def read_entries(asked: Asked, system: str) -> list[dict[str, Any]]:
+    """Every entry of one system in the caller's organization, newest first."""
+    query = sa.select(*(audit_entries.c[name] for name in _FIELDS)).where(
+        audit_entries.c.organization == asked.caller.organization, audit_entries.c.system == system
+    )
+    with asked.store.read() as connection:
         rows = connection.execute(query.order_by(audit_entries.c.seq.desc())).mappings()
         return [dict(row) for row in rows]

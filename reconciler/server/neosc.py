@@ -80,7 +80,7 @@ def login(request: Request) -> JSONResponse:
         user = connection.execute(sa.select(users).where(users.c.email == email)).first()
     if not is_password(password, None if user is None else user.password) or user is None:
         raise ApiError(401, "Invalid credentials")
-    token, caller = make_token(), Caller(user.id, user.email, user.role)
+    token, caller = make_token(), Caller(user.id, user.email, user.role, user.organization, frozenset())
     with store.write() as connection:
         store.insert_token(connection, token, user.id, user.role, _LOGIN_LIFETIME)
         audit.add_entry(connection, store, caller, request, SYSTEM, "login", f"user:{user.id}", "User logged in")
@@ -117,7 +117,7 @@ def toggle_policy(policy_id: str, asked: Admin) -> JSONResponse:
 
 @router.get("/audit-logs")
 def list_audit_logs(asked: User) -> JSONResponse:
-    entries = audit.read_entries(asked.store, SYSTEM)
+    entries = audit.read_entries(asked, SYSTEM)
     return list_reply(entries, len(entries))
 
 

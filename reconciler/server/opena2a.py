@@ -56,7 +56,7 @@ router = APIRouter(prefix="/v1/admin")
 @router.get("/security-policies")
 def list_policies(asked: User) -> JSONResponse:
     with asked.store.read() as connection:
-        rows = connection.execute(sa.select(opena2a_policies).order_by(opena2a_policies.c.seq))
+        rows = connection.execute(sa.select(opena2a_policies).where(_own(asked)).order_by(opena2a_policies.c.seq))
         found = [_to_wire(row) for row in rows]
     return list_reply({"policies": found, "total": len(found)}, len(found))
 
@@ -64,7 +64,7 @@ def list_policies(asked: User) -> JSONResponse:
 @router.get("/security-policies/{policy_id}")
 def get_policy(policy_id: str, asked: User) -> JSONResponse:
     with asked.store.read() as connection:
-        return reply({"policy": _find(connection, policy_id)})
+        return reply({"policy": _find(connection, asked, policy_id)})
 
 
 @router.post("/security-policies")
@@ -74,11 +74,12 @@ def create_policy(asked: Admin) -> JSONResponse:
     bodies.check_fields(body, _FIELDS, status=400, required=_REQUIRED, nullable=_OPTIONAL)
     store, now = asked.store, asked.store.timestamp(milliseconds=False)
     row = {"id": store.make_id("policy_"), "created_at": now, "updated_at": now}
+    mine = {"organization": asked.caller.organization}
     with store.write() as connection:
-        _refuse_taken_name(connection, body["name"])
-        connection.execute(opena2a_policies.insert().values(**row, **_to_columns({"enabled": True, **body})))
+        _refuse_taken_name(connection, asked, body["name"])
+        connection.execute(opena2a_policies.insert().values(**row, **mine, **_to_columns({"enabled": True, **body})))
         _record(connection, asked, "create_policy", row["id"], "Policy created")
-        made = _find(connection, row["id"])
+        made = _find(connection, asked, row["id"])
     return reply({"policy": made}, 201)
 
 
@@ -91,18 +92,18 @@ def update_policy(policy_id: str, asked: Admin) -> JSONResponse:
     body = asked.body()
     bodies.check_fields(body, _UPDATE_FIELDS, status=400, nullable=_OPTIONAL)
     with asked.store.write() as connection:
-        before = _find(connection, policy_id)
+        before = _find(connection, asked, policy_id)
         for key in _SERVER_OWNED:
             if key in body and body[key] != before[key]:
                 raise ApiError(400, f"{key} is set by the server")
         after = {**before, **body}
         if after["name"] != before["name"]:
-            _refuse_taken_name(connection, after["name"])
+            _refuse_taken_name(connection, asked, after["name"])
         values = {**_to_columns(after), "updated_at": asked.store.timestamp(milliseconds=False)}
-        connection.execute(opena2a_policies.update().where(opena2a_policies.c.id == policy_id).values(**values))
+        connection.execute(opena2a_policies.update().where(_own(asked, id=policy_id)).values(**values))
         changed = ", ".join(bodies.changed_fields(before, body)) or "nothing"
         _record(connection, asked, "update_policy", policy_id, f"Policy updated: {changed}")
-        stored = _find(connection, policy_id)
+        stored = _find(connection, asked, policy_id)
     return reply({"policy": stored})
 
 
@@ -113,8 +114,8 @@ def toggle_policy(policy_id: str, asked: Admin) -> JSONResponse:
     bodies.check_fields(body, {"enabled": bodies.boolean}, status=400, required=("enabled",))
     values = {"enabled": body["enabled"], "updated_at": asked.store.timestamp(milliseconds=False)}
     with asked.store.write() as connection:
-        connection.execute(opena2a_policies.update().where(opena2a_policies.c.id == policy_id).values(**values))
-        policy = _find(connection, policy_id)
+        connection.execute(opena2a_policies.update().where(_own(asked, id=policy_id)).values(**values))
+        policy = _find(connection, asked, policy_id)
         message = f"Policy {'enabled' if policy['enabled'] else 'disabled'}"
         _record(connection, asked, "toggle_policy", policy_id, message)
     shown = {key: policy[key] for key in ("id", "name", "enabled", "updated_at")}
@@ -124,7 +125,7 @@ def toggle_policy(policy_id: str, asked: Admin) -> JSONResponse:
 @router.delete("/security-policies/{policy_id}")
 def delete_policy(policy_id: str, asked: Admin) -> JSONResponse:
     with asked.store.write() as connection:
-        if connection.execute(opena2a_policies.delete().where(opena2a_policies.c.id == policy_id)).rowcount == 0:
+        if connection.execute(opena2a_policies.delete().where(_own(asked, id=policy_id))).rowcount == 0:
             raise ApiError(404, "Policy not found")
         _record(connection, asked, "delete_policy", policy_id, "Policy deleted")
     return reply({"message": "Security policy deleted successfully", "policy_id": policy_id})
@@ -132,14 +133,14 @@ def delete_policy(policy_id: str, asked: Admin) -> JSONResponse:
 
 @router.get("/audit-logs")
 def list_audit_logs(asked: User) -> JSONResponse:
-    entries = audit.read_entries(asked.store, SYSTEM)
+    entries = audit.read_entries(asked, SYSTEM)
     return list_reply({"logs": entries, "total": len(entries)}, len(entries))
 
 
 @router.get("/enforcement-settings")
 def get_enforcement_settings(asked: User) -> JSONResponse:
     with asked.store.read() as connection:
-        return reply(_settings(_read_mode(connection)))
+        return reply(_settings(read_mode(connection, asked.caller.organization)))
 
 
 @router.put("/enforcement-settings")
@@ -151,9 +152,9 @@ def update_enforcement_settings(asked: Admin) -> JSONResponse:
         raise ApiError(400, "Invalid enforcement mode. Must be 'strict' or 'monitoring'")
     bodies.check_fields(body, {"enforcementMode": bodies.one_of(*MODES)}, status=400)
     with asked.store.write() as connection:
-        changed = connection.execute(settings.update().where(settings.c.key == _MODE_KEY).values(value=mode))
-        if changed.rowcount == 0:
-            connection.execute(settings.insert().values(key=_MODE_KEY, value=mode))
+        key = {"organization": asked.caller.organization, "key": _MODE_KEY}
+        connection.execute(settings.delete().filter_by(**key))
+        connection.execute(settings.insert().values(**key, value=mode))
         audit.record(
             connection,
             asked,
@@ -165,15 +166,21 @@ def update_enforcement_settings(asked: Admin) -> JSONResponse:
     return reply(_settings(mode))
 
 
-def _find(connection: sa.Connection, policy_id: str) -> dict[str, Json]:
-    row = connection.execute(sa.select(opena2a_policies).where(opena2a_policies.c.id == policy_id)).first()
+def _own(asked: User, **values: Json) -> sa.ColumnElement[bool]:
+    """The policies of the caller's organization with these values: all that are there for them."""
+    own = opena2a_policies.c.organization == asked.caller.organization
+    return sa.and_(own, *(opena2a_policies.c[key] == value for key, value in values.items()))
+
+
+def _find(connection: sa.Connection, asked: User, policy_id: str) -> dict[str, Json]:
+    row = connection.execute(sa.select(opena2a_policies).where(_own(asked, id=policy_id))).first()
     if row is None:
         raise ApiError(404, "Policy not found")
     return _to_wire(row)
 
 
-def _refuse_taken_name(connection: sa.Connection, name: Json) -> None:
-    if connection.execute(sa.select(opena2a_policies.c.id).where(opena2a_policies.c.name == name)).first():
+def _refuse_taken_name(connection: sa.Connection, asked: User, name: Json) -> None:
+    if connection.execute(sa.select(opena2a_policies.c.id).where(_own(asked, name=name))).first():
         raise ApiError(409, "A policy with this name already exists")
 
 
@@ -188,8 +195,10 @@ def _to_wire(row: Any) -> dict[str, Json]:
     return {"id": row.id, **fields, "created_at": row.created_at, "updated_at": row.updated_at}
 
 
-def _read_mode(connection: sa.Connection) -> str:
-    return connection.execute(sa.select(settings.c.value).where(settings.c.key == _MODE_KEY)).scalar() or _DEFAULT_MODE
+def read_mode(connection: sa.Connection, organization: str) -> str:
+    """The organization's enforcement mode: `strict` or `monitoring`."""
+    mode = sa.select(settings.c.value).where(settings.c.organization == organization, settings.c.key == _MODE_KEY)
+    return connection.execute(mode).scalar() or _DEFAULT_MODE
 
 
 def _settings(mode: str) -> dict[str, Json]:

@@ -21,20 +21,28 @@ from sqlalchemy.pool import StaticPool
 from reconciler.clock import SystemClock, SystemRandom
 from reconciler.core.ports import Clock, Random
 from reconciler.errors import ConfigError
+from reconciler.server.accounts.scopes import choose_scopes, read_scopes, write_scopes
 from reconciler.server.credentials import hash_password, hash_token, make_token
-from reconciler.server.tables import metadata, tokens, users
+from reconciler.server.migrations import bring_up
+from reconciler.server.tables import tokens, users
 
 MEMORY: Final = ":memory:"
 ROLES: Final = ("admin", "user")
+DEFAULT_ORGANIZATION: Final = "default"
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a request speaks for, with the role of the token it showed."""
+    """Who a request speaks for, with the role and the scopes of the token it showed.
+
+    Nothing of another *organization* is there for them: not in lists, not by id, not in the trail.
+    """
 
     user_id: str
     email: str
     role: str
+    organization: str
+    scopes: frozenset[str]
 
 
 class Store:
@@ -80,11 +88,16 @@ class Store:
 
     # ------------------------------------------------------------------------------------------ accounts
 
-    def add_user(self, email: str, role: str, *, password: str | None = None) -> str:
-        """Make an account, or give an existing one this role (and password), and return its id."""
+    def add_user(
+        self, email: str, role: str, *, password: str | None = None, organization: str = DEFAULT_ORGANIZATION
+    ) -> str:
+        """Make an account, or give an existing one this role (and password), and return its id.
+
+        An account that is there stays in its organization.
+        """
         changed = {"role": role} if password is None else {"role": role, "password": hash_password(password)}
         with self.write() as connection:
-            user_id = self._user_id(connection, email, role)
+            user_id = self._user_id(connection, email, role, organization)
             connection.execute(users.update().where(users.c.id == user_id).values(**changed))
         return user_id
 
@@ -108,8 +121,9 @@ class Store:
         now = self._clock.now().timestamp()
         connection.execute(tokens.delete().where(tokens.c.expires_at <= now))
         ends = None if lifetime is None else now + lifetime
-        row = {"hash": hash_token(token), "user_id": user_id, "role": role}
-        connection.execute(tokens.insert().values(**row, created_at=self.timestamp(), expires_at=ends))
+        row = {"hash": hash_token(token), "id": self.make_id("tok-"), "user_id": user_id, "name": "", "role": role}
+        scopes = write_scopes(choose_scopes(role, None))
+        connection.execute(tokens.insert().values(**row, scopes=scopes, created_at=self.timestamp(), expires_at=ends))
 
     def has_tokens(self) -> bool:
         with self.read() as connection:
@@ -118,16 +132,19 @@ class Store:
     def find_caller(self, token: str) -> Caller | None:
         """Whoever this token was made for; None when nobody, or when its time is over."""
         wanted = hash_token(token)
-        query = sa.select(tokens.c.hash, tokens.c.role, tokens.c.expires_at, users.c.id, users.c.email)
+        shown = (tokens.c.hash, tokens.c.role, tokens.c.scopes, tokens.c.expires_at)
+        query = sa.select(*shown, users.c.id, users.c.email, users.c.organization)
         with self.read() as connection:
             row = connection.execute(query.join(users).where(tokens.c.hash == wanted)).first()
         if row is None or not hmac.compare_digest(row.hash, wanted):
             return None
         if row.expires_at is not None and row.expires_at <= self._clock.now().timestamp():
             return None
-        return Caller(row.id, row.email, row.role)
+        return Caller(row.id, row.email, row.role, row.organization, read_scopes(row.scopes))
 
-    def _user_id(self, connection: sa.Connection, email: str, role: str) -> str:
+    def _user_id(
+        self, connection: sa.Connection, email: str, role: str, organization: str = DEFAULT_ORGANIZATION
+    ) -> str:
         """The account's id; an account that is not there is made, with this role and no password."""
         if role not in ROLES:
             raise ValueError(f"no such role: {role}")
@@ -136,20 +153,20 @@ class Store:
         if found is not None:
             return str(found)
         user_id = self.make_id("user-")
-        fresh = {"id": user_id, "email": email, "name": email.partition("@")[0], "organization": "default"}
+        fresh = {"id": user_id, "email": email, "name": email.partition("@")[0], "organization": organization}
         connection.execute(users.insert().values(**fresh, role=role, created_at=self.timestamp()))
         return user_id
 
 
 def open_store(db: str | None = None, *, clock: Clock | None = None, random: Random | None = None) -> Store:
-    """Open a database and make the tables that are missing. *db* is `:memory:` (default), a path, or a database URL.
+    """Open a database and bring its tables up to date. *db* is `:memory:` (default), a path, or a database URL.
 
     A new SQLite file can be read by its owner only.
     """
     try:
         engine = _make_engine(db or MEMORY)
         with engine.connect().execution_options(writes=True) as connection, connection.begin():
-            metadata.create_all(connection)
+            bring_up(connection)
     except (sa.exc.SQLAlchemyError, ModuleNotFoundError, OSError) as error:
         raise ConfigError(
             f"cannot open the database: {_short(error)}",

@@ -161,7 +161,8 @@ def test_a_write_that_fails_leaves_nothing() -> None:
 
     with suppress(RuntimeError), store.write() as connection:
         row = dict.fromkeys(
-            ("id", "system", "user_id", "user_email", "action", "resource", "details", "timestamp"), "x"
+            ("id", "organization", "system", "user_id", "user_email", "action", "resource", "details", "timestamp"),
+            "x",
         )
         connection.execute(audit_entries.insert().values(**row, success=True))
         raise RuntimeError("half-way")
