@@ -13,12 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Any, Final, NoReturn
 
 from reconciler.core.model import MISSING, Json, Side
 
 MAX_DEPTH: Final = 64
 MAX_DIGITS: Final = 100
+#: Values in one reply. A list of ten thousand policies has about 150,000; 8 MiB of `[],` would become 135 MiB.
+MAX_VALUES: Final = 250_000
 
 #: What an id may look like, whether from git or from a server (reliability.md D14).
 ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -28,6 +31,7 @@ MAX_RETRY_AFTER: Final = 120.0
 
 _JSON_TYPE = re.compile(r'application/(?:[\w.+-]+\+)?json(?:\s*;\s*charset="?utf-?8"?)?\s*;?\s*', re.IGNORECASE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_STARTS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[,\[{]', re.DOTALL)
 
 
 class WireError(ValueError):
@@ -55,10 +59,12 @@ def decode_json(data: bytes, content_type: str | None) -> Json:
     """Return the JSON value in *data*; raise `WireError` for anything else.
 
     UTF-8 without a mark, finite numbers of at most 100 digits, no key twice in one object, no unpaired surrogates, at
-    most 64 levels; and the content type must say JSON (reliability.md D15).
+    most 64 levels and 250,000 values; and the content type must say JSON (reliability.md D15, G17).
     """
     if content_type is None or not _JSON_TYPE.fullmatch(content_type):
         raise WireError(f"expected JSON, got content of type {_type_word(content_type)}")
+    if _has_too_many(data):
+        raise WireError(f"the JSON holds more than {MAX_VALUES} values")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -79,6 +85,14 @@ def decode_json(data: bytes, content_type: str | None) -> Json:
         raise WireError(f"the JSON is nested deeper than {MAX_DEPTH} levels") from error
     _check_tree(value)
     return value
+
+
+def _has_too_many(data: bytes) -> bool:
+    """Whether there are more values than may be, told before any of them is made: each begins after `,`, `[` or `{`."""
+    if sum(map(data.count, (b",", b"[", b"{"))) <= MAX_VALUES:
+        return False
+    starts = (found for found in _STARTS.finditer(data) if found[0][:1] != b'"')
+    return next(islice(starts, MAX_VALUES, None), None) is not None
 
 
 def _type_word(content_type: str | None) -> str:

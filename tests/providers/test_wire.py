@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from reconciler.core.model import MISSING, Json
 from reconciler.providers.wire import (
+    MAX_VALUES,
     WireError,
     decode_json,
     expect_array,
@@ -58,11 +59,20 @@ JSON = "application/json"
         b'["\n"]',
         b"01",
         b"nan",
+        b"[" + b"[]," * MAX_VALUES + b"0]",
+        b'["ab"' + b',"ab"' * MAX_VALUES + b"]",
     ],
 )
 def test_what_is_not_strict_json_is_refused(data: bytes) -> None:
     with pytest.raises(WireError):
         decode_json(data, JSON)
+
+
+@pytest.mark.parametrize("text", ["," * MAX_VALUES, '\\",[{' * MAX_VALUES, "\\" * (MAX_VALUES + 1)])
+def test_what_only_looks_like_many_values_is_one(text: str) -> None:
+    value: Json = [text, ["a"] * (MAX_VALUES - 3)]
+
+    assert decode_json(json.dumps(value).encode(), JSON) == value
 
 
 @pytest.mark.parametrize(
