@@ -13,11 +13,12 @@ import sqlalchemy as sa
 from reconciler.errors import ConfigError
 from reconciler.server import tables
 from reconciler.server.enforcement import tables as enforcement
+from reconciler.server.pages import tables as pages
 from reconciler.server.preconditions import tables as preconditions
 from reconciler.server.tables import metadata
 
 #: Every module with tables: what is not imported is not in `metadata`.
-MODULES: Final = (tables, enforcement, preconditions)
+MODULES: Final = (tables, enforcement, preconditions, pages)
 
 #: The newest step, the one a database made from `metadata` is at.
 HEAD: Final = "0006_pages"
