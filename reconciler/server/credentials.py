@@ -20,7 +20,7 @@ def make_token() -> str:
 
 def hash_token(token: str) -> str:
     """The form a token is stored in. A random token has nothing to guess, so one fast hash is enough."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def hash_password(password: str) -> str:

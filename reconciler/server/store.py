@@ -77,10 +77,6 @@ class Store:
         """Let go of every connection. The store is of no use afterwards."""
         self._engine.dispose()
 
-    def now(self) -> float:
-        """The time now in seconds since 1970."""
-        return self._clock.now().timestamp()
-
     def timestamp(self, *, milliseconds: bool = True) -> str:
         """The time now as the documents write it: `2026-03-05T14:30:00.000Z`, or to the second."""
         now = self._clock.now().isoformat(timespec="milliseconds" if milliseconds else "seconds")
@@ -88,7 +84,7 @@ class Store:
 
     def seconds(self) -> float:
         """The time now as seconds since 1970, for times that are reckoned with and not shown."""
-        return self.now()
+        return self._clock.now().timestamp()
 
     def make_id(self, prefix: str) -> str:
         """A new id: *prefix* and 16 random hex characters."""
@@ -126,7 +122,7 @@ class Store:
         self, connection: sa.Connection, token: str, user_id: str, role: str, lifetime: float | None
     ) -> None:
         """Store *token*, hashed, inside a transaction of the caller, and forget those whose time is over."""
-        now = self.now()
+        now = self.seconds()
         connection.execute(tokens.delete().where(tokens.c.expires_at <= now))
         ends = None if lifetime is None else now + lifetime
         row = {"hash": hash_token(token), "id": self.make_id("tok-"), "user_id": user_id, "name": "", "role": role}
@@ -146,7 +142,7 @@ class Store:
             row = connection.execute(query.join(users).where(tokens.c.hash == wanted)).first()
         if row is None or not hmac.compare_digest(row.hash, wanted):
             return None
-        if row.expires_at is not None and row.expires_at <= self.now():
+        if row.expires_at is not None and row.expires_at <= self.seconds():
             return None
         return Caller(row.id, row.email, row.role, row.organization, read_scopes(row.scopes))
 
