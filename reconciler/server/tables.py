@@ -9,7 +9,6 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from reconciler.server.append_only import make_append_only
 
 #: Constraints have names, so that a later step can speak of them on every database.
 _NAMES: Final = {
@@ -126,27 +125,3 @@ settings = sa.Table(
     sa.Column("key", sa.String(50), primary_key=True),
     sa.Column("value", sa.String(255), nullable=False),
 )
-
-# -------------------------------------------------------------------------------------------------- trail
-
-audit_entries = sa.Table(
-    "audit_entries",
-    metadata,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("id", sa.String(40), nullable=False, unique=True),
-    sa.Column("organization", sa.String(255), nullable=False),
-    sa.Column("system", sa.String(20), nullable=False),
-    sa.Column("user_id", sa.String(40), nullable=False),
-    sa.Column("user_email", sa.String(255), nullable=False),
-    sa.Column("action", sa.String(50), nullable=False),
-    sa.Column("resource", sa.String(255), nullable=False),
-    sa.Column("details", sa.Text, nullable=False),
-    sa.Column("timestamp", sa.String(32), nullable=False),
-    sa.Column("success", sa.Boolean, nullable=False),
-    sa.Column("user_agent", sa.Text),
-    sa.Column("annotation", sa.String(40)),
-    sa.Index(None, "organization", "system"),
-    sqlite_autoincrement=True,
-)
-
-make_append_only(audit_entries)

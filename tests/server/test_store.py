@@ -25,7 +25,8 @@ import sqlalchemy as sa
 from reconciler.errors import ConfigError
 from reconciler.server.credentials import hash_token
 from reconciler.server.store import open_store
-from reconciler.server.tables import audit_entries
+from reconciler.server.trail.chain import AUDIT, append
+from reconciler.server.trail.tables import audit_entries
 from tests.support.servers import reference_server
 
 MFA = "pol-mfa-required"
@@ -160,11 +161,8 @@ def test_a_write_that_fails_leaves_nothing() -> None:
     store = open_store()
 
     with suppress(RuntimeError), store.write() as connection:
-        row = dict.fromkeys(
-            ("id", "organization", "system", "user_id", "user_email", "action", "resource", "details", "timestamp"),
-            "x",
-        )
-        connection.execute(audit_entries.insert().values(**row, success=True))
+        columns = ("id", "system", "user_id", "user_email", "action", "resource", "details", "timestamp")
+        append(connection, AUDIT, "x", [{**dict.fromkeys(columns, "x"), "success": True}])
         raise RuntimeError("half-way")
 
     with store.read() as connection:

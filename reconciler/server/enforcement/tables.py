@@ -10,8 +10,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from reconciler.server.append_only import make_append_only
 from reconciler.server.tables import metadata
+from reconciler.server.trail.door import keep_rows
 
 #: Columns of semantics.md C by how they are stored. Texts are as long as `semantics/columns.py` lets them be.
 NAMES: Final = (
@@ -67,10 +67,16 @@ events = sa.Table(
     # Who asked, and a digest of what, so that the same id is not taken for another event.
     sa.Column("caller", sa.String(40), nullable=False),
     sa.Column("fingerprint", sa.String(64), nullable=False),
+    # Its place in the trail (trail/chain.py).
+    sa.Column("chain", sa.String(20), nullable=False),
+    sa.Column("link", sa.BigInteger, nullable=False),
+    sa.Column("prev", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
     sa.UniqueConstraint("organization", "event_id"),
+    sa.UniqueConstraint("organization", "chain", "link"),
     sa.Index(None, "organization", "ts_us"),
 )
-make_append_only(events)
+keep_rows(events, "link", "OLD.chain")
 
 #: A violated policy, or a suspended actor that goes on asking; what is loud enough is an alert. People settle them.
 findings = sa.Table(

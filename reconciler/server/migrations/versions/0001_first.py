@@ -1,39 +1,15 @@
-"""Policies of both systems, settings, accounts and the audit trail."""
+"""Policies of both systems, settings and accounts."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
-from reconciler.server import append_only
-
 revision = "0001_first"
 down_revision = None
 
 
 def upgrade() -> None:
-    op.create_table(
-        "audit_entries",
-        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("organization", sa.String(length=255), nullable=False),
-        sa.Column("system", sa.String(length=20), nullable=False),
-        sa.Column("user_id", sa.String(length=40), nullable=False),
-        sa.Column("user_email", sa.String(length=255), nullable=False),
-        sa.Column("action", sa.String(length=50), nullable=False),
-        sa.Column("resource", sa.String(length=255), nullable=False),
-        sa.Column("details", sa.Text(), nullable=False),
-        sa.Column("timestamp", sa.String(length=32), nullable=False),
-        sa.Column("success", sa.Boolean(), nullable=False),
-        sa.Column("user_agent", sa.Text(), nullable=True),
-        sa.Column("annotation", sa.String(length=40), nullable=True),
-        sa.PrimaryKeyConstraint("seq", name=op.f("pk_audit_entries")),
-        sa.UniqueConstraint("id", name=op.f("uq_audit_entries_id")),
-        sqlite_autoincrement=True,
-    )
-    op.create_index(
-        op.f("ix_audit_entries_organization_system"), "audit_entries", ["organization", "system"], unique=False
-    )
     op.create_table(
         "login_failures",
         sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
@@ -140,5 +116,3 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name=op.f("uq_tokens_id")),
     )
     op.create_index(op.f("ix_tokens_user_id"), "tokens", ["user_id"], unique=False)
-    for statement in append_only.statements("audit_entries", op.get_bind().dialect.name):
-        op.execute(sa.text(statement))

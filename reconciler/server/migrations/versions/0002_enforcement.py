@@ -5,8 +5,6 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from reconciler.server import append_only
-
 revision = "0002_enforcement"
 down_revision = "0001_first"
 
@@ -98,7 +96,12 @@ def upgrade() -> None:
         sa.Column("suspended", sa.JSON(), nullable=False),
         sa.Column("caller", sa.String(length=40), nullable=False),
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("chain", sa.String(length=20), nullable=False),
+        sa.Column("link", sa.BigInteger(), nullable=False),
+        sa.Column("prev", sa.String(length=64), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("organization", "seq", name=op.f("pk_events")),
+        sa.UniqueConstraint("organization", "chain", "link", name=op.f("uq_events_organization_chain_link")),
         sa.UniqueConstraint("organization", "event_id", name=op.f("uq_events_organization_event_id")),
     )
     op.create_index(op.f("ix_events_organization_ts_us"), "events", ["organization", "ts_us"], unique=False)
@@ -185,5 +188,3 @@ def upgrade() -> None:
         sa.Column("is_told", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("organization", "actor_id", "policy", "number", name=op.f("pk_suspensions")),
     )
-    for statement in append_only.statements("events", op.get_bind().dialect.name):
-        op.execute(sa.text(statement))
