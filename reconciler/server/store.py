@@ -35,7 +35,8 @@ DEFAULT_ORGANIZATION: Final = "default"
 class Caller:
     """Who a request speaks for, with the role and the scopes of the token it showed.
 
-    Nothing of another *organization* is there for them: not in lists, not by id, not in the trail.
+    Nothing of another *organization* is there for them: not in lists, not by id, not in the trail. *credential* is the
+    id of that token, or of the session.
     """
 
     user_id: str
@@ -43,6 +44,7 @@ class Caller:
     role: str
     organization: str
     scopes: frozenset[str]
+    credential: str = ""
 
 
 class Store:
@@ -136,7 +138,7 @@ class Store:
     def find_caller(self, token: str) -> Caller | None:
         """Whoever this token was made for; None when nobody, or when its time is over."""
         wanted = hash_token(token)
-        shown = (tokens.c.hash, tokens.c.role, tokens.c.scopes, tokens.c.expires_at)
+        shown = (tokens.c.hash, tokens.c.id.label("credential"), tokens.c.role, tokens.c.scopes, tokens.c.expires_at)
         query = sa.select(*shown, users.c.id, users.c.email, users.c.organization)
         with self.read() as connection:
             row = connection.execute(query.join(users).where(tokens.c.hash == wanted)).first()
@@ -144,7 +146,7 @@ class Store:
             return None
         if row.expires_at is not None and row.expires_at <= self.seconds():
             return None
-        return Caller(row.id, row.email, row.role, row.organization, read_scopes(row.scopes))
+        return Caller(row.id, row.email, row.role, row.organization, read_scopes(row.scopes), row.credential)
 
     def _user_id(
         self, connection: sa.Connection, email: str, role: str, organization: str = DEFAULT_ORGANIZATION

@@ -77,7 +77,7 @@ def find_session(store: Store, cookie: str | None) -> Session | None:
     if now - row.seen_at > _SEEN_EVERY:
         with store.write() as connection:
             connection.execute(sessions.update().where(sessions.c.hash == wanted).values(seen_at=now))
-    caller = Caller(row.user_id, row.email, row.role, row.organization, USUAL[row.role])
+    caller = Caller(row.user_id, row.email, row.role, row.organization, USUAL[row.role], row.id)
     return Session(row.id, caller, make_csrf(cookie), row.created_at)
 
 
