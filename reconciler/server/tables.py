@@ -9,7 +9,6 @@ from typing import Final
 
 import sqlalchemy as sa
 
-
 #: Constraints have names, so that a later step can speak of them on every database.
 _NAMES: Final = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",

@@ -67,7 +67,7 @@ events = sa.Table(
     # Who asked, and a digest of what, so that the same id is not taken for another event.
     sa.Column("caller", sa.String(40), nullable=False),
     sa.Column("fingerprint", sa.String(64), nullable=False),
-    # Its place in the trail (trail/chain.py).
+    # Its place in the trail: rows are inserted by `trail/records.py` only.
     sa.Column("chain", sa.String(20), nullable=False),
     sa.Column("link", sa.BigInteger, nullable=False),
     sa.Column("prev", sa.String(64), nullable=False),
