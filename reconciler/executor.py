@@ -478,7 +478,7 @@ def _same_step_is_missing(work: _Work) -> bool:
 def _refusal(work: _Work) -> tuple[str, ExitCode] | None:
     """What a 4xx means for this change; None when it may be tried again."""
     receipt = work.last
-    if receipt is None or receipt.fate is not Fate.REJECTED or receipt.status == 429:
+    if receipt is None or receipt.fate is not Fate.REJECTED or receipt.status == 429 or receipt.renewed:
         return None
     return f"the server refused it: {receipt.status} {receipt.detail}".strip(), ExitCode.ERROR
 
@@ -614,7 +614,7 @@ def _send(send: tuple[_Work, Mutation], run: _Run) -> None:
         return
     work.calls += 1
     if receipt.fate is Fate.REJECTED:
-        if receipt.status == 401:
+        if receipt.status == 401 and not receipt.renewed:
             run.stop("401: the server no longer takes the token", ExitCode.ERROR)
         elif receipt.status == 429:
             own_pause = 2.0 ** work.attempts[mutation.operation]

@@ -548,7 +548,8 @@ class Receipt:
     """What is known after one mutating request: its fate, and whatever the reply told.
 
     `enabled` is what a toggle's reply claims. `retry_after` is in seconds. `detail` is text of the server, untrusted
-    and cut; `status` is None when no reply came.
+    and cut; `status` is None when no reply came. `stored` is the content that the reply to a create or update shows.
+    `renewed`: the token was refused, and the next request carries another.
     """
 
     fate: Fate
@@ -557,6 +558,8 @@ class Receipt:
     id: str | None = None
     enabled: bool | None = None
     retry_after: float | None = None
+    stored: Body | None = None
+    renewed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

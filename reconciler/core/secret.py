@@ -47,6 +47,10 @@ class Secret:
         """The value itself, for the `Authorization` header and nothing else."""
         return self._value
 
+    def is_same(self, other: Secret) -> bool:
+        """Whether *other* has the same value."""
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
     def sign(self, data: bytes) -> str:
         """Return the HMAC-SHA256 of *data* under the secret, in hex (RFC 2104)."""
         return hmac.new(self._value.encode(), data, "sha256").hexdigest()

@@ -25,6 +25,7 @@ from reconciler.core.ports import Clock, Random
 from reconciler.core.safe import quoted, safe
 from reconciler.core.secret import Secret
 from reconciler.errors import ConfigError, LiveError, UnreachableError
+from reconciler.providers.keyring import Keyring
 from reconciler.providers.network import Exchange, Line, Network, Proxy
 from reconciler.providers.origin import ParsedOrigin, check_url
 from reconciler.providers.pace import Pace, TooSoonError
@@ -53,13 +54,14 @@ class Sent:
     """What was seen of one mutating request. `wrote`: a byte of it may have left this machine.
 
     `reply` is None when none came whole; `failure` then says why, in words that are safe to show. It also says why a
-    reply that did come has no JSON value.
+    reply that did come has no JSON value. `renewed`: the token was not taken, and there is another one by now.
     """
 
     wrote: bool
     reply: Reply | None
     failure: str = ""
     retry_after: float | None = None
+    renewed: bool = False
 
     @property
     def status(self) -> int | None:
@@ -76,7 +78,8 @@ def quote_id(policy_id: str) -> str:
 class Transport:
     """The way to one live API. May be used from several threads; `close` (or the end of the object) frees its sockets.
 
-    *wire* replaces the network below, for a simulation.
+    *wire* replaces the network below, for a simulation. *renew* looks again where the token came from: asked once, when
+    the server no longer takes the one we have (reliability.md F18).
     """
 
     def __init__(
@@ -92,10 +95,11 @@ class Transport:
         allowed_hosts: Sequence[str] | None = None,
         max_bytes: int = MAX_BYTES,
         wire: MakeWire | None = None,
+        renew: Callable[[], Secret | None] | None = None,
     ) -> None:
         self.origin = check_url(url, allowed_hosts)
         self.clock = clock
-        self._token = token
+        self._keyring = Keyring(token, renew)
         self._deadline = deadline
         self._random = random
         self._max_bytes = max_bytes
@@ -115,7 +119,7 @@ class Transport:
     def clean(self, text: str, limit: int = 200) -> str:
         """Return text of the server fit to be shown: the token taken out, one line, nothing hidden, cut."""
         text = text[:_DETAIL]
-        return safe(text if self._token is None else self._token.redact(text), limit)
+        return safe(self._keyring.redact(text), limit)
 
     # ---------------------------------------------------------------------------------------------------- reading
 
@@ -148,6 +152,8 @@ class Transport:
                 raise _untrusted(seen.exchange.tls, where)
             if seen.status in absent:
                 return None
+            if seen.status == 401 and attempt < READ_TRIES - 1 and self._keyring.has_another(seen.token):
+                continue
             if seen.status is not None:
                 self._refuse_final(seen, where)
             try:
@@ -233,7 +239,8 @@ class Transport:
         except WireError as error:
             status = Reply(seen.status or 0, seen.headers) if seen.status is not None else None
             return Sent(seen.exchange.wrote, status, self.clean(str(error)), parse_retry_after(seen.headers))
-        return Sent(seen.exchange.wrote, reply, retry_after=parse_retry_after(seen.headers))
+        renewed = reply.status == 401 and self._keyring.has_another(seen.token)
+        return Sent(seen.exchange.wrote, reply, retry_after=parse_retry_after(seen.headers), renewed=renewed)
 
     # --------------------------------------------------------------------------------------------------- exchange
 
@@ -241,11 +248,11 @@ class Transport:
         self, method: str, path: str, body: Json | bytes, headers: Mapping[str, str], *, seconds: float, is_write: bool
     ) -> _Seen:
         """One request and its reply within *seconds*, whatever happens; errors become part of what was seen."""
-        seen = _Seen(self.clock.monotonic() + seconds, self._token)
+        seen = _Seen(self.clock.monotonic() + seconds, self._keyring)
         wire: httpx.BaseTransport | None = None
         done = False
         try:
-            request = self._request(method, path, body, headers, seconds)
+            request = self._request(method, path, body, headers, seconds, seen.token)
             wire = self._make_fresh_wire() if is_write else self._borrow()
             if isinstance(wire, _Wire):
                 wire.line.exchange = seen.exchange
@@ -273,7 +280,13 @@ class Transport:
         return seen
 
     def _request(
-        self, method: str, path: str, body: Json | bytes, headers: Mapping[str, str], seconds: float
+        self,
+        method: str,
+        path: str,
+        body: Json | bytes,
+        headers: Mapping[str, str],
+        seconds: float,
+        token: Secret | None,
     ) -> httpx.Request:
         target = self.origin.prefix + path
         plain, mark, query = path.partition("?")
@@ -294,8 +307,8 @@ class Transport:
         for name, value in sent.items():
             if not (re.fullmatch("[A-Za-z0-9-]+", name) and value.isascii() and value.isprintable()):
                 raise ValueError(f"the header {safe(name, 40)} holds what no header may hold")
-        if self._token is not None:
-            sent["Authorization"] = f"Bearer {self._token.reveal()}"
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token.reveal()}"
         request = httpx.Request(
             method,
             f"{self.origin}{target}",
@@ -418,9 +431,10 @@ class _NoReplyError(Exception):
 class _Seen:
     """The facts of one exchange, collected while it runs."""
 
-    def __init__(self, ends_at: float, token: Secret | None) -> None:
+    def __init__(self, ends_at: float, keyring: Keyring) -> None:
         self.exchange = Exchange(ends_at)
-        self._token = token
+        self._keyring = keyring
+        self.token = keyring.token
         self.status: int | None = None
         self.headers: Mapping[str, str] = {}
         self.chunks: list[bytes] = []
@@ -451,7 +465,7 @@ class _Seen:
                 raise WireError("the body is empty")
             return Reply(status, self.headers, framed=framed)
         value = decode_json(body, self.headers.get("content-type"))
-        return Reply(status, self.headers, value if self._token is None else self._token.mask(value), framed)
+        return Reply(status, self.headers, self._keyring.mask(value), framed)
 
 
 def _reason(error: Exception) -> str:

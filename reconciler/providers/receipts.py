@@ -20,7 +20,7 @@ def make_receipt(sent: Sent, mutation: Mutation, read_reply: ReadReply, clean: C
     if sent.status is None or sent.status >= 300 or told is Told.NOTHING:
         detail = clean(error_detail(sent.reply.value) if sent.reply is not None else "") or sent.failure
         detail = detail or ("the reply is not the policy API's" if told is Told.NOTHING else "")
-    return Receipt(fate, sent.status, detail, policy_id, enabled, sent.retry_after)
+    return Receipt(fate, sent.status, detail, policy_id, enabled, sent.retry_after, renewed=sent.renewed)
 
 
 def not_sendable(error: ValueError) -> Receipt:

@@ -24,6 +24,7 @@ from reconciler.core.model import (
 )
 from reconciler.core.plan import Facts, PlanInput, make_plan
 from reconciler.core.problems import FilesError
+from reconciler.core.secret import Secret
 from reconciler.errors import LiveError, Place, ReconcilerError, UnreachableError
 from reconciler.ledger import LedgerState, Sync, owned, push, read_ledger, sync
 from reconciler.providers.base import Provider
@@ -203,9 +204,14 @@ def is_below(path: str, folder: str) -> bool:
 def connect(session: Session, target: TargetSettings) -> Provider:
     """Return the provider for *target*, with its token; nothing is sent yet."""
     user = settings_module.read_user_config(session.environ)
+
+    def read_token() -> Secret:
+        return settings_module.read_token(target.name, session.environ, user)
+
     transport = Transport(
         target.url,
-        settings_module.read_token(target.name, session.environ, user),
+        read_token(),
+        renew=read_token,
         deadline=target.deadline,
         clock=session.clock,
         random=session.random,

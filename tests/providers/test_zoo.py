@@ -466,8 +466,8 @@ def _drip_of_headers(send: Send) -> None:
 
 
 COSTLY = [
-    *(_flood, _many_values, _long, _inflating, _inflating_on_the_way, _endless_chunks, _endless_chunk_names, _endless_trailers),
-    *(_endless_header, _endless_headers, _endless_hints, _drip, _drip_of_headers),
+    *(_flood, _many_values, _long, _inflating, _inflating_on_the_way, _endless_chunks, _endless_chunk_names),
+    *(_endless_trailers, _endless_header, _endless_headers, _endless_hints, _drip, _drip_of_headers),
 ]
 
 
