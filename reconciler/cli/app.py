@@ -5,21 +5,20 @@ Commands live in one module per help group and are imported when they are called
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import rich_click as click
+import click
 from click import Command as PlainCommand
 from click import Context
 from click.exceptions import Abort, Exit
 
 from reconciler import __version__
+from reconciler.cli.command import Command
 from reconciler.errors import ExitCode, ReconcilerError
 
 #: Help group → command → (module, one line of help). The order is the order of the help page.
@@ -76,8 +75,10 @@ class State:
     afterwards: list[Callable[[], None]] = field(default_factory=list)
 
 
-class _Group(click.RichGroup):
+class _Group(Command, click.Group):
     """A group that imports a command's module only when the command is called."""
+
+    style = {"command_groups": {"*": [{"name": name, "commands": list(names)} for name, names in COMMANDS.items()]}}
 
     def list_commands(self, ctx: Context) -> list[str]:
         return list(_WHERE)
@@ -86,15 +87,21 @@ class _Group(click.RichGroup):
         if cmd_name not in _WHERE:
             return None
         if _lists_only(ctx):
-            return click.RichCommand(name=cmd_name, help=_WHERE[cmd_name][1])
+            return PlainCommand(name=cmd_name, help=_WHERE[cmd_name][1])
         module = importlib.import_module(f"reconciler.cli.{_WHERE[cmd_name][0]}")
         command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         assert isinstance(command, PlainCommand)  # noqa: S101 - the table above names commands
         return command
 
+    def get_help(self, ctx: Context) -> str:
+        ctx.meta["reconciler.help"] = True
+        return super().get_help(ctx)
+
     def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, PlainCommand | None, list[str]]:
         ctx.meta["reconciler.called"] = True
         if args and not args[0].startswith("-") and args[0] not in _WHERE and not ctx.resilient_parsing:
+            import difflib
+
             near = difflib.get_close_matches(args[0], _WHERE, n=1)
             hint = f'; did you mean "{near[0]}"?' if near else "; reconciler --help lists them"
             ctx.fail(f"there is no command {args[0]!r}{hint}")
@@ -108,7 +115,6 @@ def _lists_only(ctx: Context) -> bool:
 
 def _show_help(ctx: Context, _: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        ctx.meta["reconciler.help"] = True
         click.echo(ctx.get_help())
         ctx.exit()
 
@@ -118,16 +124,6 @@ def _show_help(ctx: Context, _: click.Parameter, value: bool) -> None:
     epilog=_EPILOG,
     add_help_option=False,
     context_settings={"auto_envvar_prefix": "RECONCILER", "max_content_width": 80},
-)
-@click.rich_config(
-    {
-        "theme": "default-nu",
-        "max_width": 80,
-        "commands_before_options": True,
-        "command_groups": {
-            "*": [{"name": name, "commands": list(commands)} for name, commands in COMMANDS.items()],
-        },
-    }
 )
 @click.option("-C", "--repo", type=click.Path(path_type=Path), default=".", help="Policies repository.")
 @click.option("-h", "--help", is_flag=True, is_eager=True, expose_value=False, callback=_show_help, help="Show this.")
@@ -157,7 +153,7 @@ def run(arguments: Sequence[str]) -> int:
             except KeyboardInterrupt:
                 break
             except Exception:  # noqa: BLE001 - a bug: it keeps its traceback, and the result stays what it was
-                traceback.print_exc()
+                _print_traceback()
 
 
 def _run(arguments: Sequence[str], state: State) -> int:
@@ -184,8 +180,14 @@ def _run(arguments: Sequence[str], state: State) -> int:
     except ReconcilerError as error:
         return _report(error, json=state.json)
     except Exception as error:  # noqa: BLE001 - a bug: it keeps its traceback, and stdout keeps its promise
-        traceback.print_exc()
+        _print_traceback()
         return _report(_internal(error), json=state.json)
+
+
+def _print_traceback() -> None:
+    import traceback
+
+    traceback.print_exc()
 
 
 def _internal(error: Exception) -> ReconcilerError:

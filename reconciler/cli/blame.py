@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import rich_click as click
+import click
 from click import Context
 
+from reconciler.cli.command import command
 from reconciler.cli.options import format_options, session_of, targets_option, wants_json
 from reconciler.cli.output import emit, emit_json, use_color
 from reconciler.core.blame import By, FieldBlame
@@ -21,7 +22,7 @@ from reconciler.workflows.blaming import Origin, PolicyBlame, blame
 _WHOLE = 4 * 1024 * 1024
 
 
-@click.command("blame", short_help="Where each live field comes from.")
+@command("blame", short_help="Where each live field comes from.")
 @click.argument("key", metavar="KEY")
 @targets_option
 @format_options("text", "json")

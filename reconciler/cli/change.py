@@ -6,10 +6,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import rich_click as click
+import click
 from click import Context
 
 from reconciler.cli.app import State
+from reconciler.cli.command import command
 from reconciler.cli.interrupt import pass_signals_to, stop_on_signals
 from reconciler.cli.options import format_options, only_option, session_of, targets_option, wants_json
 from reconciler.cli.output import emit, emit_json, note, use_color
@@ -25,7 +26,7 @@ from reconciler.workflows.notifying import notify_error, notify_run
 from reconciler.workflows.session import Session, read_config
 
 
-@click.command("apply", short_help="Carry out a plan and sign each change with its commit.")
+@command("apply", short_help="Carry out a plan and sign each change with its commit.")
 @click.argument("plan", required=False, type=click.Path(path_type=Path))
 @targets_option
 @only_option
@@ -206,7 +207,7 @@ def _target_names(session: Session, targets: tuple[str, ...]) -> list[str]:
     return names
 
 
-@click.command("unlock", short_help="Remove the lock a dead run left behind.")
+@command("unlock", short_help="Remove the lock a dead run left behind.")
 @targets_option
 @click.option("--nonce", required=True, metavar="NONCE", help="The nonce that the refused run printed.")
 @format_options("text", "json")

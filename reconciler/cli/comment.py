@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import rich_click as click
+import click
 from click import Context
 
+from reconciler.cli.command import command
 from reconciler.cli.output import emit
 from reconciler.core.safe import for_log, safe
 from reconciler.errors import ConfigError, ExitCode, ReconcilerError
@@ -16,7 +17,7 @@ from reconciler.errors import ConfigError, ExitCode, ReconcilerError
 MAX_EVENT_BYTES = 32 * 1024 * 1024
 
 
-@click.command("comment", short_help="Put a saved plan on the pull request, once.")
+@command("comment", short_help="Put a saved plan on the pull request, once.")
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.pass_context
 def comment_command(ctx: Context, plan: Path) -> int:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import rich_click as click
+import click
 from click.shell_completion import get_completion_class
 
 from reconciler.cli.app import program
+from reconciler.cli.command import command
 from reconciler.cli.names import VARIABLE
 from reconciler.cli.output import emit
 from reconciler.errors import ExitCode
 
 
-@click.command("completion", short_help="Shell completion for bash, zsh, fish.")
+@command("completion", short_help="Shell completion for bash, zsh, fish.")
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 def completion_command(shell: str) -> int:
     """Print the completion script of a shell. It completes commands, options, targets and policy keys.

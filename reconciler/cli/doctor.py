@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 
-import rich_click as click
+import click
 from click import Context
 
 from reconciler.cli.app import State
+from reconciler.cli.command import command
 from reconciler.cli.options import format_options, session_of, targets_option, wants_json
 from reconciler.cli.output import emit, emit_json, use_color
 
 
-@click.command("doctor", short_help="Check config, token, network, clock, git history.")
+@command("doctor", short_help="Check config, token, network, clock, git history.")
 @targets_option
 @format_options("text", "json")
 @click.pass_context

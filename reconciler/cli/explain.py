@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import rich_click as click
+import click
 from click import Context
 from click.shell_completion import CompletionItem
 
+from reconciler.cli.command import command
 from reconciler.cli.options import format_options, session_of, wants_json
 from reconciler.cli.output import emit, emit_json
 from reconciler.errors import ExitCode
@@ -17,7 +18,7 @@ def _complete(ctx: Context, _: click.Parameter, incomplete: str) -> list[Complet
     return complete_words(ctx, incomplete)
 
 
-@click.command("explain", short_help="Explain an error, a guard, a field or a policy.")
+@command("explain", short_help="Explain an error, a guard, a field or a policy.")
 @click.argument("word", required=False, metavar="[CODE|GUARD|FIELD|KEY]", shell_complete=_complete)
 @format_options("text", "json")
 @click.pass_context

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import rich_click as click
+import click
 from click import Context
 
+from reconciler.cli.command import command
 from reconciler.cli.options import format_options, session_of, targets_option, wants_json
 from reconciler.cli.output import emit, emit_json
 from reconciler.core.model import Json
@@ -15,7 +16,7 @@ from reconciler.workflows.importing import UNCHANGED, ImportResult, NotImported,
 _PATH = 1000
 
 
-@click.command("import", short_help="Write live policies into files.")
+@command("import", short_help="Write live policies into files.")
 @targets_option
 @click.option("--only", multiple=True, metavar="KEY", help="Only this policy, in git or not; repeatable.")
 @format_options("text", "json")

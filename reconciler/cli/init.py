@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import rich_click as click
+import click
 from click import Context
 
 from reconciler.cli.app import State
+from reconciler.cli.command import command
 from reconciler.cli.options import format_options, wants_json
 from reconciler.cli.output import emit, emit_json
 from reconciler.core.model import Json
 from reconciler.errors import ExitCode
 
 
-@click.command("init", short_help="Make a policies repo with schema, CI and pre-commit.")
+@command("init", short_help="Make a policies repo with schema, CI and pre-commit.")
 @click.argument("folder", type=click.Path(path_type=Path), default=".", metavar="[DIR]")
 @format_options("text", "json")
 @click.pass_context

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import rich_click as click
+import click
 from click import Context
 
 from reconciler.cli.app import State

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import rich_click as click
+import click
 
 from reconciler.cli.output import emit, write_file
 from reconciler.errors import UsageError

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 from click import Context
 
+from reconciler.cli.command import command
 from reconciler.cli.options import format_options, only_option, session_of, targets_option, wants_json
 from reconciler.cli.output import emit, emit_json, note, to_json, use_color, write_file
 from reconciler.cli.reports import PLAN_FORMATS, PROBLEM_FORMATS, report_option, write_reports
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 MAX_PLAN_BYTES = 256 * 1024 * 1024
 
 
-@click.command("validate", short_help="Check files against the schema. No network needed.")
+@command("validate", short_help="Check files against the schema. No network needed.")
 @targets_option
 @report_option(PROBLEM_FORMATS)
 @format_options(*PROBLEM_FORMATS)
@@ -58,7 +59,7 @@ def validate_command(ctx: Context, targets: tuple[str, ...], report: Mapping[str
     return ExitCode.ERROR if found.has_errors else ExitCode.DONE
 
 
-@click.command("plan", short_help="Show what apply would change. Never writes.")
+@command("plan", short_help="Show what apply would change. Never writes.")
 @targets_option
 @only_option
 @click.option("--commit", metavar="REV", help="Plan this commit's files instead of the working tree's.")
@@ -133,7 +134,7 @@ def _detailed(blocked: object, pending: object) -> ExitCode:
     return ExitCode.BLOCKED if blocked else ExitCode.CHANGES if pending else ExitCode.DONE
 
 
-@click.command("show", short_help="Print a saved plan in any format.")
+@command("show", short_help="Print a saved plan in any format.")
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("-q", "quiet", is_flag=True, help="Only the four last lines.")
 @click.option("--oneline", is_flag=True, help="One line per policy.")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 
-import rich_click as click
+import click
 from click import Context
 
+from reconciler.cli.command import command
 from reconciler.cli.options import format_options, session_of, targets_option, wants_json
 from reconciler.cli.output import emit, emit_json, note, use_color
 from reconciler.errors import worst
 
 
-@click.command("rollback", short_help="Plan the return to an earlier revision.")
+@command("rollback", short_help="Plan the return to an earlier revision.")
 @click.argument("revision", metavar="REV")
 @targets_option
 @format_options("text", "json")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import rich_click as click
+import click
 from click import Context
 from click.shell_completion import CompletionItem
 
 from reconciler.cli.app import State
+from reconciler.cli.command import command
 from reconciler.cli.options import format_options, session_of, wants_json
 from reconciler.cli.output import emit, emit_json
 from reconciler.core.model import Json
@@ -35,7 +36,7 @@ def _complete(ctx: Context, _: click.Parameter, incomplete: str) -> list[Complet
     return [CompletionItem(name) for name in offered if name.startswith(incomplete)]
 
 
-@click.command("schema", short_help="Print or install the policy JSON Schema.")
+@command("schema", short_help="Print or install the policy JSON Schema.")
 @click.argument("words", nargs=-1, metavar="[print NAME | install | check]", shell_complete=_complete)
 @format_options("text", "json")
 @click.pass_context

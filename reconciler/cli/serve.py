@@ -8,8 +8,9 @@ import signal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
+from reconciler.cli.command import command
 from reconciler.cli.output import emit, note
 from reconciler.errors import ConfigError
 
@@ -21,7 +22,7 @@ TOKEN_VARIABLE = "RECONCILER_SERVER_TOKEN"  # noqa: S105 - the variable's name
 OWNER = "admin@localhost"
 
 
-@click.command("serve")
+@command("serve")
 @click.option("--db", metavar="URL", help="A file, :memory: (default), or a database URL.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8800, show_default=True, help="Port; 0 takes a free one."

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import rich_click as click
+import click
 
+from reconciler.cli.command import command
 from reconciler.cli.output import note
 from reconciler.errors import ExitCode, ReconcilerError
 
@@ -40,7 +41,7 @@ targets:
 """
 
 
-@click.command("demo", short_help="Run a server, a repo and a first plan on this computer.")
+@command("demo", short_help="Run a server, a repo and a first plan on this computer.")
 @click.option("--once", is_flag=True, help="End after the story instead of keeping the server.")
 def demo_command(once: bool) -> int:
     """Play the whole story on this computer: server, repository, plan, apply, an edit behind git's back, the log.

@@ -6,16 +6,17 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import rich_click as click
+import click
 from click import Context
 
 from reconciler.cli.app import State
+from reconciler.cli.command import command
 from reconciler.cli.options import format_options, session_of, targets_option, wants_json
 from reconciler.cli.output import emit, emit_json, note, to_json, use_color, write_file
 from reconciler.errors import ExitCode, ReconcilerError, worst
 
 
-@click.command("status", short_help="One line per policy: in sync, drifted, pending.")
+@command("status", short_help="One line per policy: in sync, drifted, pending.")
 @targets_option
 @format_options("text", "json")
 @click.pass_context
@@ -42,7 +43,7 @@ def status_command(ctx: Context, targets: tuple[str, ...], format: str) -> int:
 _ISSUE_WORDS = {"nothing": "nothing to write", "open": "opened", "edit": "edited", "close": "live and git agree"}
 
 
-@click.command("drift", short_help="Report edits made outside git: who, when, what.")
+@command("drift", short_help="Report edits made outside git: who, when, what.")
 @targets_option
 @click.option(
     "--snapshot",
@@ -94,7 +95,7 @@ def drift_command(ctx: Context, targets: tuple[str, ...], snapshot: Path | None,
     return worst([*codes, ExitCode.CHANGES if any(changes.values()) else ExitCode.DONE])
 
 
-@click.command("log", short_help="Audit trail joined with git commits.")
+@command("log", short_help="Audit trail joined with git commits.")
 @targets_option
 @format_options("text", "json")
 @click.pass_context
