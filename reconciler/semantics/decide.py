@@ -93,14 +93,40 @@ class Engine:
         composition: Composition = Composition.DENY_OVERRIDES,
         on_missing: bool = True,
     ) -> None:
-        self.programs = tuple(programs)
         self.mode, self._composition, self._on_missing = mode, composition, on_missing
-        self._runners = [Runner(program) for program in self.programs]
-        self._by_name = {program.name: program for program in self.programs}
-        if len(self._by_name) < len(self.programs):
-            raise ValueError("two policies have one name")
-        self._suspensions = Suspensions(program for program in self.programs if program.enabled)
+        self.programs: tuple[Program, ...] = ()
+        self._runners: list[Runner] = []
         self._last = (0, 0)
+        self.replace(programs)
+
+    def replace(self, programs: Iterable[Program]) -> tuple[Runner, ...]:
+        """Go on with other policies; return the runners that remember nothing yet.
+
+        A policy that is the same as before keeps what it remembers. The others are as good as always there once they
+        were shown the past (`Runner.step`). Suspensions are forgotten: `suspensions.restore` brings them back.
+        """
+        programs = tuple(programs)
+        by_name = {program.name: program for program in programs}
+        if len(by_name) < len(programs):
+            raise ValueError("two policies have one name")
+        kept = {runner.program.name: runner for runner in self._runners}
+        fresh: list[Runner] = []
+        runners: list[Runner] = []
+        for program in programs:
+            runner = kept.get(program.name)
+            if runner is None or runner.program != program:
+                runner = Runner(program)
+                fresh.append(runner)
+            runners.append(runner)
+        self.programs, self._by_name, self._runners = programs, by_name, runners
+        self.suspensions = Suspensions(program for program in programs if program.enabled)
+        return tuple(fresh)
+
+    def count(self, event: Event) -> None:
+        """Show all policies an event that was decided elsewhere: it counts, and suspends nobody."""
+        self._last = max(self._last, (event.ts_us, event.seq))
+        for runner in self._runners:
+            runner.step(event)
 
     def step(self, event: Event) -> Decision:
         """Count an event and decide; raises ValueError for one that is older than its predecessor."""
@@ -108,10 +134,14 @@ class Engine:
         if at < self._last:
             raise ValueError("events must come in the order of their time")
         self._last = at
-        suspended = self._suspensions.at(event)
+        suspended = self.suspensions.at(event)
         verdicts = [runner.step(event) for runner in self._runners]
-        self._suspensions.note(event, verdicts)
+        self.suspensions.note(event, verdicts)
         return self._decide(event, verdicts, suspended)
+
+    def counted(self) -> bool:
+        """Whether the last event was remembered by some policy, so that it may matter to a later one."""
+        return any(runner.counted for runner in self._runners)
 
     def forget(self, before_us: int) -> None:
         """Forget previous values of before an instant, in all policies; see `Runner.forget`."""

@@ -49,16 +49,21 @@ class Verdict:
 
 
 class Runner:
-    """A program and what it remembers. Events come in the order of the stream, each once."""
+    """A program and what it remembers. Events come in the order of the stream, each once.
+
+    `counted`: the last event was remembered in some way, so that it may matter to a later one.
+    """
 
     def __init__(self, program: Program) -> None:
         self.program = program
+        self.counted = False
         self._groups = [_Group(group, program) for group in program.groups]
         self._na = Verdict(program.name, Outcome.NA, Outcome.NA, program.effect, program.effect)
         self._pass = Verdict(program.name, Outcome.PASS, Outcome.PASS, program.effect, program.effect)
 
     def step(self, event: Event) -> Verdict:
         """Count an event and judge it; a disabled policy does neither."""
+        self.counted = False
         if not self.program.enabled:
             return self._na
         found: _Findings | None = None
@@ -75,8 +80,10 @@ class Runner:
                 found.unknown.append(group.applies_key)
                 found.violates = found.violates or self.program.on_missing is OnMissing.VIOLATE
                 continue
-            for tracker in group.trackers:
-                tracker.see(event)
+            if group.trackers:
+                self.counted = True
+                for tracker in group.trackers:
+                    tracker.see(event)
             if group.ready is not None and group.ready(event) is False:
                 continue
             applied = True

@@ -7,6 +7,7 @@ has checked them; a maker that cannot use one raises ValueError. No predicate ev
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from reconciler.core.canonical import ascii_lower
@@ -19,6 +20,9 @@ Predicate: TypeAlias = Callable[..., bool]
 #: How patterns are read: `/` separates segments; no separator; no separator and no ASCII case, in the text as well, or
 #: in the pattern only because the text is folded already; some part of a resource.
 HOWS: Final = ("resource", "plain", "fold", "folded", "contains")
+#: Agents have few lists, and each sends the same ones all day: answers are kept for small lists, and not for many.
+_SMALL: Final = 16
+_KEPT: Final = 256
 
 
 def predicate(lift: Lift) -> Predicate:
@@ -42,13 +46,19 @@ def _matcher(patterns: Iterable[str], how: str) -> Callable[[str], bool]:
 
 def _some_match(patterns: tuple[str, ...], how: str) -> Predicate:
     fits = _matcher(patterns, how)
-    return lambda values: any(map(fits, values))
+    return _remembered(lambda values: any(map(fits, values)))
 
 
 def _every_pattern(patterns: tuple[str, ...], how: str) -> Predicate:
     """Whether each pattern fits one of the values."""
     several = [_matcher((pattern,), how) for pattern in patterns]
-    return lambda values: all(any(map(fits, values)) for fits in several)
+    return _remembered(lambda values: all(any(map(fits, values)) for fits in several))
+
+
+def _remembered(holds: Predicate) -> Predicate:
+    """The same answers, of which those for small lists are not found twice."""
+    kept = lru_cache(maxsize=_KEPT)(holds)
+    return lambda entries, *rest: kept(entries, *rest) if len(entries) <= _SMALL else holds(entries, *rest)
 
 
 def _grants() -> Predicate:
@@ -60,7 +70,7 @@ def _grants() -> Predicate:
         wild = [each for each in granted if "*" in each or "?" in each or "\\" in each]
         return bool(wild) and matcher(wild)(wanted)
 
-    return grants
+    return _remembered(grants)
 
 
 def _one_of(values: tuple[str, ...]) -> Predicate:

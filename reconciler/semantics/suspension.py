@@ -30,17 +30,61 @@ class Suspended:
     is_new: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One suspension as something to keep: how it started, its last trigger, whether anybody was told."""
+
+    actor_id: str
+    policy: str
+    state: State
+    since_us: int
+    last_us: int
+    is_told: bool
+
+
 class Suspensions:
-    """Who is suspended now. Ask before an event is counted, tell after it was judged."""
+    """Who is suspended now. Ask before an event is counted, tell after it was judged.
+
+    They outlast every window, so whoever restarts keeps what `standing` says and gives it back to `restore`.
+    """
 
     def __init__(self, programs: Iterable[Program]) -> None:
         self._rows: dict[str, dict[_Source, _Row]] = {}
         self._resets: dict[str, set[_Source]] = {}
+        self._states: dict[str, list[State]] = {}
         for program in programs:
             own = [clause.state for group in program.groups for clause in group.clauses]
             for state in filter(None, (program.state, *own)):
+                self._states.setdefault(program.name, []).append(state)
                 for action in state.reset:
                     self._resets.setdefault(ascii_lower(action), set()).add((program.name, state))
+
+    def standing(self, actor_id: str) -> tuple[Standing, ...]:
+        """Return the suspensions of an actor; one whose time is over may still be among them."""
+        rows = self._rows.get(actor_id, {})
+        return tuple(
+            Standing(actor_id, policy, state, row.since_us, row.last_us, row.is_told)
+            for (policy, state), row in rows.items()
+        )
+
+    def restore(self, kept: Iterable[Standing]) -> None:
+        """Forget everything and take up what was kept.
+
+        A policy that is gone, disabled, or suspends nobody any more holds nobody. One that was edited goes on holding
+        those whom it held, on its new terms.
+        """
+        self._rows = {}
+        for each in kept:
+            states = self._states.get(each.policy)
+            if states:
+                row = _Row(each.since_us)
+                row.last_us, row.is_told = each.last_us, each.is_told
+                state = each.state if each.state in states else states[0]
+                self._rows.setdefault(each.actor_id, {})[each.policy, state] = row
+
+    def concerns(self, event: Event) -> bool:
+        """Whether an event by itself can end a suspension of its actor."""
+        return event.action_key in self._resets and event.actor_id in self._rows
 
     def at(self, event: Event) -> tuple[Suspended, ...]:
         """Return the suspensions that hold at an event, by triggers strictly before it.

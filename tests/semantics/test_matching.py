@@ -128,3 +128,13 @@ def test_a_host_is_in_a_list_of_domains(entries: list[str], host: str, expected:
 def test_a_predicate_that_nobody_can_make_is_refused(lift: Lift) -> None:
     with pytest.raises(ValueError):
         predicate(lift)
+
+
+@pytest.mark.parametrize("count", [1, 16, 17, 40])
+def test_a_list_is_matched_the_same_whether_its_answer_is_kept_or_not(count: int) -> None:
+    holds = predicate(Lift("some_match", ("capabilities",), (("admin:*",), "plain")))
+    plain = frozenset(f"read:{n}" for n in range(count))
+
+    twice = [holds(plain), holds(plain), holds(plain | {"admin:x"}), holds(plain | {"admin:x"})]
+
+    assert twice == [False, False, True, True]
