@@ -1,0 +1,231 @@
+"""Two versions of the policies over the same events: what comes of each, before and after (semantics.md B.4, D.4).
+
+Only changed policies are evaluated over all events. What the unchanged ones say is asked for the events that the change
+touches, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any, Final
+
+import ibis
+import ibis.expr.types as ir
+
+from reconciler.impact.lift import Values
+from reconciler.impact.outcomes import UNKNOWN, VIOLATES, outcomes, states_of
+from reconciler.impact.suspended import suspended
+from reconciler.semantics.classify import Shift
+from reconciler.semantics.nodes import is_stateful, parts
+from reconciler.semantics.program import Program
+
+#: Policies by key.
+Version = Mapping[str, Program]
+_NO_VOTE: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a change does to the events of a table.
+
+    `votes` has a row for each touched event and each policy that blocks it, or may, in one of the versions: `seq`,
+    `policy`, `old`, `new` (0 not, 1 unknown, 2 blocks). `shifts` has a row for each touched event: `seq`, `old`, `new`
+    (where it stands), `direct_old`, `direct_new` (without suspension) and `shift`, a value of `Shift`.
+    """
+
+    changed: tuple[str, ...]
+    votes: ir.Table
+    shifts: ir.Table
+
+
+def changed_keys(old: Version, new: Version) -> tuple[str, ...]:
+    """Return the policies whose outcomes or effects can differ: names, texts and priorities decide nothing."""
+    return tuple(key for key in sorted({*old, *new}) if _meaning(old.get(key)) != _meaning(new.get(key)))
+
+
+def _meaning(program: Program | None) -> Program | None:
+    """What decides about an event; nothing where the policy is off."""
+    if program is None or not program.enabled or not program.groups:
+        return None
+    plain = Program("", "", program.groups, program.effect, on_missing=program.on_missing, state=program.state)
+    return replace(plain, on_missing=None) if program.on_missing is None else plain
+
+
+def replay(old: Version, new: Version, events: ir.Table, values: Values | None = None) -> Replay:
+    """Return what the change from *old* to *new* does to *events*; outcomes as they are known, as if in strict mode."""
+    values = values or Values(events)
+    changed = changed_keys(old, new)
+    both = (_both(key, old.get(key), new.get(key), events, values) for key in changed)
+    votes = [table for table in both if table is not None]
+    differing = [table.filter(table.old != table.new).select("seq") for table in votes]
+    was = _held(old, changed, events, values)
+    now = _held(new, changed, events, values)
+    touched = _seqs([*differing, *_either(was, now)])
+    if touched is None:
+        return Replay(changed, _no_votes(), _no_shifts())
+    near = events.semi_join(touched, "seq")
+    votes = [_store(table.semi_join(touched, "seq")) for table in votes]
+    for key in sorted(set(old) - set(changed)):
+        table = _asked(key, old[key], near, events, values)
+        if table is not None:
+            votes.append(_store(table.semi_join(touched, "seq")))
+    held_old, held_new = (_everybody(version, changed, near, events, values) for version in (old, new))
+    every = reduce(ibis.union, votes) if votes else _no_votes()
+    return Replay(changed, every, _shifts(touched, every, _with(was, held_old), _with(now, held_new)))
+
+
+def _both(key: str, old: Program | None, new: Program | None, events: ir.Table, values: Values) -> ir.Table | None:
+    """The votes of one policy in two versions."""
+    sides = [_blocking(program, events, values) for program in (old, new)]
+    if sides[0] is None and sides[1] is None:
+        return None
+    flat = [
+        side.select("seq", old=side.outcome if at == 0 else _zero(), new=side.outcome if at == 1 else _zero())
+        for at, side in enumerate(sides)
+        if side is not None
+    ]
+    if len(flat) == 1:
+        return flat[0].mutate(policy=ibis.literal(key))
+    both = ibis.union(*flat)
+    summed = both.group_by("seq").aggregate(old=both.old.max(), new=both.new.max())
+    return summed.mutate(policy=ibis.literal(key))
+
+
+def _zero() -> ir.Value:
+    return ibis.literal(_NO_VOTE).cast("int64")
+
+
+def _blocking(program: Program | None, events: ir.Table, values: Values) -> ir.Table | None:
+    """`seq` and `outcome` of the events that a policy blocks or may block; None where it never does."""
+    if program is None or not program.enabled:
+        return None
+    quarantines = any(clause.state for group in program.groups for clause in group.clauses)
+    if not program.effect.blocks and not quarantines:
+        return None
+    rows = outcomes(program, events, values)
+    if not program.effect.blocks:
+        rows = rows.filter(rows.suspends)
+    return rows.select("seq", outcome=rows.outcome.cast("int64"))
+
+
+def _asked(key: str, program: Program, near: ir.Table, events: ir.Table, values: Values) -> ir.Table | None:
+    """The votes of a policy that did not change, over as few events as its history allows."""
+    side = _blocking(program, _reach(program, near, events), values)
+    if side is None:
+        return None
+    return side.select("seq", old=side.outcome, new=side.outcome).mutate(policy=ibis.literal(key))
+
+
+def _reach(program: Program, near: ir.Table, events: ir.Table) -> ir.Table:
+    """The events that decide about those *near*: themselves, those of their actors, or all."""
+    if not is_stateful(program):
+        return near
+    keys = [getattr(part, "key", None) for part in parts(program)]
+    if all("actor_id" in key for key in keys if key is not None):
+        return events.semi_join(near.select("actor_id").distinct(), "actor_id")
+    return events
+
+
+# ---------------------------------------------------------------------------------------------- suspension
+
+
+def _held(version: Version, changed: Iterable[str], events: ir.Table, values: Values) -> ir.Table | None:
+    """The events whose actor a changed policy suspends."""
+    found = suspended((version[key] for key in changed if key in version and version[key].enabled), events, values)
+    return None if found is None else _store(found)
+
+
+def _everybody(
+    version: Version, changed: Iterable[str], near: ir.Table, events: ir.Table, values: Values
+) -> ir.Table | None:
+    """The events near whose actor an unchanged policy suspends."""
+    several = [
+        program
+        for key, program in version.items()
+        if key not in set(changed) and program.enabled and states_of(program)
+    ]
+    tables = [suspended([each], _reach_of_actors(each, near, events), values) for each in several]
+    known = [table for table in tables if table is not None]
+    return _store(reduce(lambda a, b: ibis.union(a, b, distinct=True), known)) if known else None
+
+
+def _reach_of_actors(program: Program, near: ir.Table, events: ir.Table) -> ir.Table:
+    """Triggers lie anywhere in the past of the actors near."""
+    wide = _reach(program, near, events)
+    return events.semi_join(near.select("actor_id").distinct(), "actor_id") if wide is near else wide
+
+
+def _either(was: ir.Table | None, now: ir.Table | None) -> list[ir.Table]:
+    """The events that are held in one version and not in the other."""
+    if was is None or now is None:
+        return [each for each in (was, now) if each is not None]
+    return [was.anti_join(now, "seq"), now.anti_join(was, "seq")]
+
+
+def _with(one: ir.Table | None, other: ir.Table | None) -> ir.Table | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return ibis.union(one, other, distinct=True)
+
+
+# --------------------------------------------------------------------------------------------------- shifts
+
+
+def _shifts(touched: ir.Table, votes: ir.Table, was: ir.Table | None, now: ir.Table | None) -> ir.Table:
+    doubted = (votes.old == UNKNOWN) != (votes.new == UNKNOWN)
+    stands = votes.group_by("seq").aggregate(
+        direct_old=votes.old.max(), direct_new=votes.new.max(), doubted=doubted.any()
+    )
+    joined = touched.left_join(stands, touched.seq == stands.seq)
+    rows = joined.select(
+        seq=touched.seq,
+        direct_old=joined["direct_old"].fill_null(0),
+        direct_new=joined["direct_new"].fill_null(0),
+        doubted=joined["doubted"].fill_null(False),
+    )
+    rows = _hold(_hold(rows, was, "old"), now, "new")
+    return _store(rows.mutate(shift=_shift(rows)).select("seq", "old", "new", "direct_old", "direct_new", "shift"))
+
+
+def _hold(rows: ir.Table, held: ir.Table | None, side: str) -> ir.Table:
+    """Where the event stands, with what suspends its actor."""
+    if held is None:
+        return rows.mutate(**{side: rows[f"direct_{side}"]})
+    marks = held.select(h_seq=held.seq)
+    joined = rows.left_join(marks, rows.seq == marks.h_seq)
+    stands = ibis.ifelse(joined["h_seq"].notnull(), VIOLATES, joined[f"direct_{side}"])
+    return joined.select(**{name: joined[name] for name in rows.columns}, **{side: stands})
+
+
+def _shift(rows: ir.Table) -> ir.Value:
+    """The table of semantics.md B.4."""
+    return ibis.cases(
+        ((rows.old == 0) & (rows.new == 2), Shift.NEWLY_BLOCKED.value),
+        ((rows.old == 2) & (rows.new == 0), Shift.NEWLY_ALLOWED.value),
+        (rows.new > rows.old, Shift.MAYBE_BLOCKED.value),
+        (rows.new < rows.old, Shift.MAYBE_ALLOWED.value),
+        ((rows.old == 1) & rows.doubted, Shift.UNKNOWN_CHANGE.value),
+        else_=Shift.NONE.value,
+    )
+
+
+def _seqs(tables: Iterable[ir.Table]) -> ir.Table | None:
+    several = list(tables)
+    return _store(reduce(ibis.union, several).distinct()) if several else None
+
+
+def _store(table: ir.Table) -> Any:
+    """The rows of a small relation, fetched once, so that nothing above asks for them again."""
+    return ibis.memtable(table.to_pyarrow())
+
+
+def _no_votes() -> Any:
+    schema = {"seq": "int64", "old": "int64", "new": "int64", "policy": "string"}
+    return ibis.memtable([], schema=schema)
+
+
+def _no_shifts() -> Any:
+    numbers = dict.fromkeys(("seq", "old", "new", "direct_old", "direct_new"), "int64")
+    return ibis.memtable([], schema={**numbers, "shift": "string"})
