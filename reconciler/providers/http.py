@@ -111,6 +111,15 @@ class Transport:
         self._lock = threading.Lock()
         self._finalizer = weakref.finalize(self, _close_all, self._idle)
 
+    @property
+    def token(self) -> Secret | None:
+        """What the next request shows."""
+        return self._keyring.token
+
+    def use(self, token: Secret | None, renew: Callable[[], Secret | None] | None, *hidden: Secret) -> None:
+        """Show *token* from now on, and ask *renew* for its successor; *hidden* are taken out of texts, too."""
+        self._keyring.put(token, renew, *hidden)
+
     def close(self) -> None:
         """Close the connections that wait for the next read."""
         with self._lock:
@@ -220,18 +229,21 @@ class Transport:
 
     # ---------------------------------------------------------------------------------------------------- writing
 
-    def send(self, method: str, path: str, body: Json | bytes, headers: Mapping[str, str]) -> Sent:
+    def send(
+        self, method: str, path: str, body: Json | bytes, headers: Mapping[str, str], *, anonymous: bool = False
+    ) -> Sent:
         """Send one mutating request, once, on a connection of its own, and return what was seen; no error is raised.
 
         *body* None sends none; bytes are JSON already, to be sent as they are (they may be signed). *headers* carry the
-        annotation.
+        annotation. *anonymous* is for getting a token: none is shown, and none is taken out of the reply.
         """
         try:
             # What is about to be sent was decided from what was read a moment ago; a long wait makes that old.
             self._pace.enter(is_write=True, patience=_PATIENCE)
         except TooSoonError as error:
             return Sent(False, None, "the server's limit of requests is used up for now", error.seconds)
-        seen = self._exchange(method, path, body, headers, seconds=self._deadline, is_write=True)
+        keyring = Keyring(None) if anonymous else self._keyring
+        seen = self._exchange(method, path, body, headers, seconds=self._deadline, is_write=True, keyring=keyring)
         try:
             reply = seen.reply(strict=False)
         except _NoReplyError as error:
@@ -239,16 +251,24 @@ class Transport:
         except WireError as error:
             status = Reply(seen.status or 0, seen.headers) if seen.status is not None else None
             return Sent(seen.exchange.wrote, status, self.clean(str(error)), parse_retry_after(seen.headers))
-        renewed = reply.status == 401 and self._keyring.has_another(seen.token)
+        renewed = reply.status == 401 and keyring.has_another(seen.token)
         return Sent(seen.exchange.wrote, reply, retry_after=parse_retry_after(seen.headers), renewed=renewed)
 
     # --------------------------------------------------------------------------------------------------- exchange
 
     def _exchange(
-        self, method: str, path: str, body: Json | bytes, headers: Mapping[str, str], *, seconds: float, is_write: bool
+        self,
+        method: str,
+        path: str,
+        body: Json | bytes,
+        headers: Mapping[str, str],
+        *,
+        seconds: float,
+        is_write: bool,
+        keyring: Keyring | None = None,
     ) -> _Seen:
         """One request and its reply within *seconds*, whatever happens; errors become part of what was seen."""
-        seen = _Seen(self.clock.monotonic() + seconds, self._keyring)
+        seen = _Seen(self.clock.monotonic() + seconds, self._keyring if keyring is None else keyring)
         wire: httpx.BaseTransport | None = None
         done = False
         try:

@@ -18,13 +18,20 @@ class Keyring:
 
     def __init__(self, token: Secret | None, renew: Callable[[], Secret | None] | None = None) -> None:
         self._tokens = [] if token is None else [token]
+        self._token = token
         self._renew = renew
         self._lock = threading.Lock()
 
     @property
     def token(self) -> Secret | None:
         """The one to send now."""
-        return self._tokens[-1] if self._tokens else None
+        return self._token
+
+    def put(self, token: Secret | None, renew: Callable[[], Secret | None] | None, *hidden: Secret) -> None:
+        """Send *token* from now on, with *renew* for its source; neither it, the one before nor *hidden* is shown."""
+        with self._lock:
+            self._tokens += [*hidden, *(() if token is None else (token,))]
+            self._token, self._renew = token, renew
 
     def has_another(self, refused: Secret | None) -> bool:
         """Whether there is another token than the one the server has just *refused*.
@@ -45,6 +52,7 @@ class Keyring:
             if found is None or found.is_same(refused):
                 return False
             self._tokens.append(found)
+            self._token = found
             return True
 
     def redact(self, text: str) -> str:
