@@ -10,7 +10,7 @@ import hmac
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -51,29 +51,36 @@ class Store:
     """An open database. `read()` and `write()` are the only ways in; both end with the block, both from any thread."""
 
     def __init__(self, engine: sa.Engine, *, clock: Clock, random: Random) -> None:
-        self._engine, self._clock, self._random = engine, clock, random
+        self._clock, self._random = clock, random
+        self._engine, self._readers, self._writers = engine, *_engines(engine)
         self._turn = threading.RLock()
+        self._writer: int | None = None
         # One connection is all an in-memory database has, so its readers take turns as well.
         self._read_turn = self._turn if isinstance(engine.pool, StaticPool) else nullcontext()
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that sees one state of the database and changes nothing."""
-        with self._read_turn, self._engine.connect() as connection, connection.begin() as transaction:
+        with self._read_turn, self._readers.connect() as connection, connection.begin() as transaction:
             yield connection
             transaction.rollback()
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """A transaction no other writer runs beside: committed whole at the end of the block, or not at all."""
-        with ExitStack() as stack:
-            stack.enter_context(self._turn)
-            connection = stack.enter_context(self._engine.connect())
-            connection = connection.execution_options(writes=True)
-            stack.enter_context(connection.begin())
-            if connection.dialect.name == "postgresql":
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(8800)"))
-            yield connection
+        """A transaction no other writer runs beside: committed whole at the end of the block, or not at all.
+
+        A write inside a write would wait for itself, so it is an error.
+        """
+        with self._turn:
+            if self._writer is not None:
+                raise RuntimeError("a write inside a write")
+            self._writer = threading.get_ident()
+            try:
+                with self._writers.connect() as connection, connection.begin():
+                    _take_turn(connection)
+                    yield connection
+            finally:
+                self._writer = None
 
     def close(self) -> None:
         """Let go of every connection. The store is of no use afterwards."""
@@ -171,8 +178,13 @@ def open_store(db: str | None = None, *, clock: Clock | None = None, random: Ran
     """
     try:
         engine = _make_engine(db or MEMORY)
-        with engine.connect().execution_options(writes=True) as connection, connection.begin():
-            bring_up(connection)
+        try:
+            with _engines(engine)[1].connect() as connection, connection.begin():
+                _take_turn(connection)
+                bring_up(connection)
+        except BaseException:
+            engine.dispose()
+            raise
     except (sa.exc.SQLAlchemyError, ModuleNotFoundError, OSError) as error:
         raise ConfigError(
             f"cannot open the database: {_short(error)}",
@@ -184,8 +196,11 @@ def open_store(db: str | None = None, *, clock: Clock | None = None, random: Ran
 
 def _make_engine(db: str) -> sa.Engine:
     url = sa.make_url(db) if "://" in db else sa.URL.create("sqlite", database=db)
+    if url.drivername in ("postgres", "postgresql"):
+        url = url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, hide_parameters=True, pool_size=10, max_overflow=40)
+        # A pooled connection may have ended with the database's restart: `pre_ping` finds that out before it is used.
+        return sa.create_engine(url, hide_parameters=True, pool_size=10, max_overflow=40, pool_pre_ping=True)
     if url.database in (None, "", MEMORY):
         engine = sa.create_engine(
             "sqlite://", hide_parameters=True, poolclass=StaticPool, connect_args={"check_same_thread": False}
@@ -202,6 +217,24 @@ def _make_engine(db: str) -> sa.Engine:
     sa.event.listen(engine, "connect", _prepare)
     sa.event.listen(engine, "begin", _begin)
     return engine
+
+
+def _engines(engine: sa.Engine) -> tuple[sa.Engine, sa.Engine]:
+    """The same pool for readers and for writers.
+
+    A reader of PostgreSQL keeps the state its first statement saw. A writer must not: what it sees begins after its
+    turn has come.
+    """
+    if engine.dialect.name != "postgresql":
+        return engine, engine.execution_options(writes=True)
+    readers = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return readers, engine.execution_options(isolation_level="READ COMMITTED")
+
+
+def _take_turn(connection: sa.Connection) -> None:
+    """Wait until no other process writes; SQLite has done so when the transaction began."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(8800)"))
 
 
 def _prepare(connection: Any, _record: object) -> None:

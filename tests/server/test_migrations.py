@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from reconciler.errors import ConfigError
 from reconciler.server import migrations
 from reconciler.server.migrations import HEAD, bring_up, upgrade
 from reconciler.server.store import open_store
-from reconciler.server.tables import metadata
+from reconciler.server.tables import metadata, users
+from tests.support.postgres import Cluster
 
 STEPS = Path(migrations.__file__).with_name("versions")
 _TRIGGERS = {
@@ -26,11 +29,25 @@ _TRIGGERS = {
 }
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'steps.db'}")
-    yield engine
-    engine.dispose()
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.heavy)])
+def urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[str]]:
+    """Two empty databases."""
+    if request.param == "sqlite":
+        yield [f"sqlite:///{tmp_path / name}.db" for name in ("first", "second")]
+        return
+    cluster: Cluster = request.getfixturevalue("postgres")
+    urls = [cluster.make_database() for _ in range(2)]
+    yield urls
+    for url in urls:
+        cluster.drop_database(url)
+
+
+@contextmanager
+def connect(url: str) -> Iterator[sa.Connection]:
+    """A transaction, committed, on a connection that is closed afterwards."""
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"), poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        yield connection
 
 
 def shape(connection: sa.Connection) -> dict[str, Any]:
@@ -61,8 +78,8 @@ def test_the_steps_are_one_line_that_ends_at_the_head() -> None:
     assert names == sorted(path.stem for path in STEPS.glob("*.py"))
 
 
-def test_the_steps_from_nothing_make_what_the_tables_say(engine: sa.Engine) -> None:
-    with engine.begin() as connection:
+def test_the_steps_from_nothing_make_what_the_tables_say(urls: list[str]) -> None:
+    with connect(urls[0]) as connection:
         upgrade(connection)
         context = MigrationContext.configure(connection, opts={"target_metadata": metadata})
         missing = compare_metadata(context, metadata)
@@ -71,19 +88,57 @@ def test_the_steps_from_nothing_make_what_the_tables_say(engine: sa.Engine) -> N
     assert missing == [], f"a step in {STEPS} lacks:\n{hint}"
 
 
-def test_a_database_made_at_once_is_the_one_made_step_by_step(engine: sa.Engine, tmp_path: Path) -> None:
-    with engine.begin() as connection:
+def test_a_database_made_at_once_is_the_one_made_step_by_step(urls: list[str]) -> None:
+    with connect(urls[0]) as connection:
         upgrade(connection)
         stepped = shape(connection)
-    at_once = sa.create_engine(f"sqlite:///{tmp_path / 'at-once.db'}")
-    with at_once.begin() as connection:
+
+    with connect(urls[1]) as connection:
         bring_up(connection)
         made = shape(connection)
-    at_once.dispose()
 
     assert made == stepped
     assert made["step"] == [HEAD]
     assert len(made["triggers"]) >= 2
+
+
+@pytest.mark.parametrize("step", [path.stem for path in sorted(STEPS.glob("*.py"))])
+def test_a_database_of_any_step_is_brought_up_to_date_and_keeps_its_rows(urls: list[str], step: str) -> None:
+    with connect(urls[0]) as connection:
+        upgrade(connection, step)
+        row = {"id": "user-1", "email": "a@example.com", "name": "a", "organization": "default", "role": "admin"}
+        connection.execute(users.insert().values(**row, created_at="2026-11-20T09:00:00.000Z"))
+
+    open_store(urls[0]).close()
+
+    with connect(urls[0]) as connection, connect(urls[1]) as other:
+        bring_up(other)
+        assert shape(connection) == shape(other)
+        assert connection.execute(sa.select(users.c.email)).scalars().all() == ["a@example.com"]
+
+
+def test_steps_that_fail_leave_the_database_as_it_was(urls: list[str]) -> None:
+    with connect(urls[0]) as connection:
+        upgrade(connection, "0001_first")
+        before = shape(connection)
+        connection.execute(sa.text("CREATE TABLE events (id INTEGER)"))  # in the way of a later step
+
+    with pytest.raises(ConfigError, match="cannot open the database"):
+        open_store(urls[0])
+
+    with connect(urls[0]) as connection:
+        connection.execute(sa.text("DROP TABLE events"))
+        assert shape(connection) == before
+
+
+def test_two_programs_that_start_at_once_make_one_database(urls: list[str]) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for store in list(pool.map(open_store, [urls[0]] * 4)):
+            store.close()
+
+    with connect(urls[0]) as connection, connect(urls[1]) as other:
+        bring_up(other)
+        assert shape(connection) == shape(other)
 
 
 def test_every_module_with_tables_is_known_to_the_migrations() -> None:
@@ -98,31 +153,26 @@ def test_every_module_with_tables_is_known_to_the_migrations() -> None:
     assert having <= known
 
 
-def test_a_database_made_by_a_newer_program_is_refused_and_left_alone(tmp_path: Path) -> None:
-    db = str(tmp_path / "server.db")
-    store = open_store(db)
-    with store.write() as connection:
+def test_a_database_made_by_a_newer_program_is_refused_and_left_alone(urls: list[str]) -> None:
+    open_store(urls[0]).close()
+    with connect(urls[0]) as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999_later'"))
         before = shape(connection)
-    store.close()
 
     with pytest.raises(ConfigError, match="newer version") as caught:
-        open_store(db)
+        open_store(urls[0])
 
-    engine = sa.create_engine(f"sqlite:///{db}")
-    with engine.connect() as connection:
-        after = shape(connection)
-    engine.dispose()
+    with connect(urls[0]) as connection:
+        assert shape(connection) == before
     assert "upgrade reconciler" in caught.value.fix
-    assert after == before
 
 
-def test_a_database_of_something_else_is_refused_and_left_alone(engine: sa.Engine, tmp_path: Path) -> None:
-    with engine.begin() as connection:
+def test_a_database_of_something_else_is_refused_and_left_alone(urls: list[str]) -> None:
+    with connect(urls[0]) as connection:
         connection.execute(sa.text("CREATE TABLE users (id INTEGER)"))
 
     with pytest.raises(ConfigError, match="table `users`"):
-        open_store(str(tmp_path / "steps.db"))
+        open_store(urls[0])
 
-    with engine.connect() as connection:
+    with connect(urls[0]) as connection:
         assert sa.inspect(connection).get_table_names() == ["users"]

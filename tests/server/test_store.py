@@ -25,17 +25,25 @@ import sqlalchemy as sa
 from reconciler.errors import ConfigError
 from reconciler.server.credentials import hash_token
 from reconciler.server.store import open_store
+from reconciler.server.tables import users
 from reconciler.server.trail.chain import AUDIT, append
 from reconciler.server.trail.tables import audit_entries
+from tests.support.postgres import Cluster
 from tests.support.servers import reference_server
 
 MFA = "pol-mfa-required"
 TOKEN = "a-token-for-the-kill-test"
 
 
-@pytest.fixture(params=["memory", "file"])
-def db(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return ":memory:" if request.param == "memory" else str(tmp_path / "server.db")
+@pytest.fixture(params=["memory", "file", pytest.param("postgresql", marks=pytest.mark.heavy)])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "postgresql":
+        cluster: Cluster = request.getfixturevalue("postgres")
+        url = cluster.make_database()
+        yield url
+        cluster.drop_database(url)
+    else:
+        yield ":memory:" if request.param == "memory" else str(tmp_path / "server.db")
 
 
 def test_200_flips_at_once_end_in_the_parity_of_their_entries(db: str) -> None:
@@ -70,8 +78,9 @@ def test_first_lists_at_once_make_the_defaults_once(db: str) -> None:
     assert all(found == lists[0] for found in lists)
 
 
-def test_first_lists_that_all_saw_no_policy_make_the_defaults_once(tmp_path: Path) -> None:
-    with reference_server(db=str(tmp_path / "server.db")) as server:
+@pytest.mark.parametrize("db", ["file", pytest.param("postgresql", marks=pytest.mark.heavy)], indirect=True)
+def test_first_lists_that_all_saw_no_policy_make_the_defaults_once(db: str) -> None:
+    with reference_server(db=db) as server:
         headers = {"Authorization": f"Bearer {server.token}"}
         with (
             httpx.Client(base_url=server.neosc_url, headers=headers, trust_env=False, timeout=60) as client,
@@ -105,8 +114,8 @@ def test_creates_of_one_name_at_once_make_one_policy(db: str) -> None:
     assert total == 1
 
 
-def test_a_database_outlives_its_server(tmp_path: Path) -> None:
-    db = str(tmp_path / "server.db")
+@pytest.mark.parametrize("db", ["file", pytest.param("postgresql", marks=pytest.mark.heavy)], indirect=True)
+def test_a_database_outlives_its_server(db: str) -> None:
     with reference_server(db=db) as server:
         headers = {"Authorization": f"Bearer {server.token}"}
         httpx.get(f"{server.neosc_url}/policies", headers=headers, trust_env=False)
@@ -120,9 +129,13 @@ def test_a_database_outlives_its_server(tmp_path: Path) -> None:
     assert len(entries) == 1
 
 
-@pytest.mark.parametrize("statement", [audit_entries.delete(), audit_entries.update().values(details="nothing")])
-def test_an_audit_entry_cannot_be_changed_or_taken_away(statement: Any) -> None:
-    with reference_server() as server:
+@pytest.mark.parametrize(
+    "statement", [audit_entries.delete(), audit_entries.update().values(details="nothing"), sa.text("TRUNCATE {}")]
+)
+def test_an_audit_entry_cannot_be_changed_or_taken_away(db: str, statement: Any) -> None:
+    if isinstance(statement, sa.TextClause):
+        statement = sa.text("TRUNCATE audit_entries" if "postgresql" in db else "DELETE FROM audit_entries")
+    with reference_server(db=db) as server:
         headers = {"Authorization": f"Bearer {server.token}"}
         httpx.get(f"{server.neosc_url}/policies", headers=headers, trust_env=False)
         httpx.patch(f"{server.neosc_url}/policies/{MFA}", headers=headers, trust_env=False)
@@ -157,8 +170,8 @@ def test_a_broken_database_is_500_in_the_documented_shape_and_shows_no_secret(
     assert hash_token(server.token) not in caplog.text
 
 
-def test_a_write_that_fails_leaves_nothing() -> None:
-    store = open_store()
+def test_a_write_that_fails_leaves_nothing(db: str) -> None:
+    store = open_store(db)
 
     with suppress(RuntimeError), store.write() as connection:
         columns = ("id", "system", "user_id", "user_email", "action", "resource", "details", "timestamp")
@@ -169,6 +182,54 @@ def test_a_write_that_fails_leaves_nothing() -> None:
         left = connection.execute(sa.select(audit_entries)).all()
     store.close()
     assert left == []
+
+
+def test_a_write_inside_a_write_is_an_error_and_not_a_wait(db: str) -> None:
+    store = open_store(db)
+
+    with pytest.raises(RuntimeError, match="inside"), store.write(), store.write():
+        pass
+
+    with store.write():
+        pass
+    store.close()
+
+
+@pytest.mark.parametrize("db", ["file", pytest.param("postgresql", marks=pytest.mark.heavy)], indirect=True)
+def test_a_read_sees_one_state_while_others_write(db: str) -> None:
+    store = open_store(db)
+    count = sa.select(sa.func.count()).select_from(users)
+    store.add_user("first@example.com", "user")
+
+    with store.read() as connection:
+        before = connection.execute(count).scalar()
+        store.add_user("second@example.com", "user")
+        after = connection.execute(count).scalar()
+
+    with store.read() as connection:
+        later = connection.execute(count).scalar()
+    store.close()
+    assert (before, after, later) == (1, 1, 2)
+
+
+@pytest.mark.parametrize("db", ["file", pytest.param("postgresql", marks=pytest.mark.heavy)], indirect=True)
+def test_writers_of_two_servers_take_turns(db: str) -> None:
+    stores = [open_store(db) for _ in range(2)]
+    user = stores[0].add_user("0@example.com", "user")
+
+    def add(number: int) -> None:
+        with stores[number % 2].write() as connection:
+            name = connection.execute(sa.select(users.c.name).where(users.c.id == user)).scalar_one()
+            connection.execute(users.update().where(users.c.id == user).values(name=str(int(name) + 1)))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(60)))
+
+    with stores[0].read() as connection:
+        name = connection.execute(sa.select(users.c.name)).scalar_one()
+    for store in stores:
+        store.close()
+    assert name == "60"
 
 
 @pytest.mark.parametrize("db", ["/nonexistent/folder/x.db", "nonsense://x", "postgresql+nodriver://u:hunter2@h/x"])

@@ -53,8 +53,8 @@ def bring_up(connection: sa.Connection) -> None:
         upgrade(connection)
 
 
-def upgrade(connection: sa.Connection) -> None:
-    """Take every step up to `HEAD`; from an empty database that is all of them."""
+def upgrade(connection: sa.Connection, step: str = HEAD) -> None:
+    """Take every step up to *step*; from an empty database that is all of them."""
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
@@ -63,7 +63,7 @@ def upgrade(connection: sa.Connection) -> None:
     config.set_main_option("script_location", "reconciler.server:migrations")
     config.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, step)
     except CommandError as error:
         raise ConfigError(
             "the database was made by a newer version of this program",
