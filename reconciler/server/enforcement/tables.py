@@ -149,7 +149,8 @@ policy_changes = sa.Table(
     metadata,
     sa.Column("system", sa.String(20), primary_key=True),
     sa.Column("policy_id", sa.String(128), primary_key=True),
-    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("organization", sa.String(255), nullable=False),  # "" where all organizations share the policy
+    sa.Column("number", sa.BigInteger, nullable=False),  # later changes have larger ones
     sa.Column("revision", sa.String(40)),
     sa.Column("changed_by", sa.String(255), nullable=False),
     sa.Column("changed_at", sa.String(32), nullable=False),

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from fastapi import Request
 
 from reconciler.server.auth import Asked
+from reconciler.server.enforcement.changes import note
 from reconciler.server.store import Caller, Store
 from reconciler.server.trail.chain import AUDIT, append
 
@@ -103,6 +104,7 @@ def add_own(
 
 
 def _add(connection: sa.Connection, store: Store, organization: str, row: dict[str, object]) -> Entry:
-    entry_id = store.make_id("log-")
-    end = append(connection, AUDIT, organization, [{"id": entry_id, "timestamp": store.timestamp(), **row}])
+    entry_id, at = store.make_id("log-"), store.timestamp()
+    end = append(connection, AUDIT, organization, [{"id": entry_id, "timestamp": at, **row}])
+    note(connection, organization, row, at)
     return Entry(entry_id, end.number)

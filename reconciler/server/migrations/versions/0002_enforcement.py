@@ -157,6 +157,7 @@ def upgrade() -> None:
         "policy_changes",
         sa.Column("system", sa.String(length=20), nullable=False),
         sa.Column("policy_id", sa.String(length=128), nullable=False),
+        sa.Column("organization", sa.String(length=255), nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("revision", sa.String(length=40), nullable=True),
         sa.Column("changed_by", sa.String(length=255), nullable=False),
