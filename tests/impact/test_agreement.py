@@ -54,7 +54,7 @@ def disagreement(program: Program, events: list[Event], engine: str) -> str | No
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_some_golden_vectors_come_out_alike(engine: str) -> None:
-    assert [found for program, events in CASES[::30] if (found := disagreement(program, events, engine))] == []
+    assert [found for program, events in CASES[::45] if (found := disagreement(program, events, engine))] == []
 
 
 @pytest.mark.heavy
@@ -63,16 +63,16 @@ def test_all_golden_vectors_come_out_alike(engine: str) -> None:
     assert [found for program, events in CASES if (found := disagreement(program, events, engine))] == []
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.sampled_from(POOL), streams(), st.sampled_from(ENGINES))
 def test_any_policy_on_any_events_comes_out_alike(program: Program, events: list[Event], engine: str) -> None:
     assert disagreement(program, events, engine) is None
 
 
 @pytest.mark.heavy
-@settings(max_examples=1000)
+@settings(max_examples=250)
 @given(st.sampled_from(POOL), streams(), st.sampled_from(ENGINES))
-def test_a_thousand_policies_and_events_come_out_alike(program: Program, events: list[Event], engine: str) -> None:
+def test_hundreds_of_policies_and_events_come_out_alike(program: Program, events: list[Event], engine: str) -> None:
     assert disagreement(program, events, engine) is None
 
 

@@ -55,14 +55,14 @@ def check(old: Version, new: Version, events: list[Event], engine: str) -> None:
     assert got == want, (old, new, events)
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(VERSIONS, VERSIONS, streams())
 def test_every_shift_is_the_interpreters(old: Version, new: Version, events: list[Event]) -> None:
     check(old, {**old, **new}, events, "duckdb")
 
 
 @pytest.mark.heavy
-@settings(max_examples=400)
+@settings(max_examples=100)
 @given(VERSIONS, VERSIONS, streams(), st.sampled_from(["duckdb", "sqlite"]))
 def test_hundreds_of_changes_shift_as_the_interpreter_says(
     old: Version, new: Version, events: list[Event], engine: str
@@ -70,7 +70,7 @@ def test_hundreds_of_changes_shift_as_the_interpreter_says(
     check(old, new, events, engine)
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(VERSIONS, streams())
 def test_the_same_policies_touch_nothing(version: Version, events: list[Event]) -> None:
     with events_table("duckdb", events) as table:

@@ -10,7 +10,7 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
-from reconciler.impact.columns import SETS, kind_of, set_key, stored_name
+from reconciler.impact.kinds import SETS, kind_of, set_key, stored_name
 from reconciler.semantics.columns import COLUMNS
 from reconciler.semantics.events import Event
 
