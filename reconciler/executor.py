@@ -71,17 +71,18 @@ def in_threads(limit: int) -> Spread:
 class Ports:
     """What a run needs from outside.
 
-    `differs` tells whether a live policy still lacks something of a change's desired content; `put_body` makes the full
-    body of an update from a fresh read; `headers` carry the annotation. `entries` counts the audit entries about a
-    change's policy that are new since the run began: those that name our commit, and all; None when nobody can tell.
-    `keep_lock` renews the lock when needed and tells
-    whether it is still ours; `stop` whether a person asked to stop.
+    `differs` names the fields in which a live policy still lacks a change's desired content; `may_keep` tells whether
+    it protects as well all the same; `put_body` makes the full body of an update from a fresh read; `headers` carry the
+    annotation. `entries` counts the audit entries about a change's policy that are new since the run began: those that
+    name our commit, and all; None when nobody can tell. `keep_lock` renews the lock when needed and tells whether it is
+    still ours; `stop` whether a person asked to stop.
     """
 
     provider: Provider
     clock: Clock
     journal: JournalPort
-    differs: Callable[[Change, LivePolicy], bool]
+    differs: Callable[[Change, LivePolicy], Sequence[str]]
+    may_keep: Callable[[Change, LivePolicy], bool]
     put_body: Callable[[Change, LivePolicy], Body]
     headers: Callable[[Change], Mapping[str, str]]
     entries: Callable[[Change, LivePolicy | None], tuple[int, int] | None]
@@ -96,7 +97,7 @@ class Result:
     """One change after the run: its outcome, the live policy as last read, whether it was refused as stale.
 
     `sent` counts requests that left; `doubt` stays True when nobody can say what they did. `confirmed`: the server
-    itself answered that the last one took effect.
+    itself answered that the last one took effect. `kept`: fields that the server shows otherwise than they were sent.
     """
 
     change: Change
@@ -107,6 +108,7 @@ class Result:
     doubt: bool
     confirmed: bool
     exit: ExitCode
+    kept: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ class _Work:
     sent_at: float = 0.0
     last: Receipt | None = None
     last_operation: str | None = None
+    stored: Body | None = None
     status: Status | None = None
     error: str | None = None
     stale: bool = False
@@ -378,13 +381,33 @@ def _decide(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation | None:
         _close_unsettled(work, run, *refusal)
         return None
     if _has_moved(work, live, run):
-        work.finish(Status.UNKNOWN, "somebody else changed it during the run", ExitCode.PARTIAL)
+        work.finish(Status.UNKNOWN, _what_is_seen(work, live, run), ExitCode.PARTIAL)
         return None
     mutation = _next_mutation(work, live, run)
     if work.attempts[mutation.operation] >= MAX_ATTEMPTS:
         _close_unsettled(work, run, *_exhausted(work, mutation.operation))
         return None
     return mutation
+
+
+def _differs(work: _Work, live: LivePolicy, run: _Run) -> bool:
+    """Whether *live* still lacks desired content that the server would keep.
+
+    Where the reply to our write showed just what is live now, the server keeps something else than it was sent, and
+    would do so every time (reliability.md F39): no difference, as long as nobody is weaker for it.
+    """
+    if not run.ports.differs(work.change, live):
+        return False
+    is_stored = work.stored is not None and json_equal(dict(live.body), dict(work.stored))
+    return not (is_stored and run.ports.may_keep(work.change, live))
+
+
+def _what_is_seen(work: _Work, live: LivePolicy | None, run: _Run) -> str:
+    """Say how *live* is neither as planned nor as asked, and no more: who made it so nobody here knows."""
+    if live is None or not work.attempts.keys() & {"create", "update"}:
+        return "somebody else changed it during the run"
+    fields = ", ".join(run.ports.differs(work.change, live)) or "/enabled"
+    return f"the server shows another value than was sent: {fields}"
 
 
 def _is_proven(work: _Work, live: LivePolicy | None, run: _Run) -> bool:
@@ -426,7 +449,7 @@ def _is_settled(work: _Work, live: LivePolicy | None, run: _Run) -> bool:
     wanted = change.desired
     if wanted is None or live.enabled != wanted.enabled:
         return False
-    if not run.ports.differs(change, live):
+    if not _differs(work, live, run):
         return True
     # A switch leaves text alone that the API cannot change; text that moved since the plan is another matter.
     is_switch = change.action in (Action.ENABLE, Action.DISABLE)
@@ -439,12 +462,12 @@ def _has_moved(work: _Work, live: LivePolicy | None, run: _Run) -> bool:
     if live is None or planned is None:
         if live is None and planned is None:
             return False
-        return not (work.reached and live is not None and not run.ports.differs(work.change, live))
+        return not (work.reached and live is not None and not _differs(work, live, run))
     if live.id != planned.id:
         return True
     if json_equal(dict(live.body), dict(planned.body)):
         return live.enabled != planned.enabled and not work.reached
-    return not (work.reached and not run.ports.differs(work.change, live))
+    return not (work.reached and not _differs(work, live, run))
 
 
 def _is_put_off(work: _Work, run: _Run) -> bool:
@@ -506,7 +529,7 @@ def _next_mutation(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation:
     work.policy_id = live.id
     if change.action is Action.DELETE:
         return Mutation("delete", live.id, None, False, commit, headers)
-    if change.action in (Action.CREATE, Action.UPDATE) and ports.differs(change, live):
+    if change.action in (Action.CREATE, Action.UPDATE) and _differs(work, live, run):
         return Mutation("update", live.id, ports.put_body(change, live), live.enabled, commit, headers)
     return Mutation("toggle", live.id, None, not live.enabled, commit, headers)
 
@@ -603,6 +626,8 @@ def _send(send: tuple[_Work, Mutation], run: _Run) -> None:
     work.attempts[mutation.operation] += 1
     work.quiet_until = None
     run.sent_at = now
+    if mutation.operation in ("create", "update"):
+        work.stored = receipt.stored
     if receipt.id is not None and work.policy_id is None:
         work.policy_id = receipt.id
     if receipt.fate is Fate.NOT_SENT and receipt.retry_after is not None:
@@ -651,4 +676,11 @@ def _result(work: _Work, run: _Run) -> Result:
         doubt=outcome.status is Status.UNKNOWN,
         confirmed=work.last is not None and work.last.fate is Fate.APPLIED,
         exit=work.exit,
+        kept=_kept(work, run),
     )
+
+
+def _kept(work: _Work, run: _Run) -> Sequence[str]:
+    if work.stored is None or work.live is None or work.status is not Status.APPLIED:
+        return ()
+    return run.ports.differs(work.change, work.live)

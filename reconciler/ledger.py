@@ -314,6 +314,7 @@ def _entry_to_json(entry: Applied) -> dict[str, Json]:
         "path": entry.path,
         "commit": entry.commit,
         "audit_id": entry.audit_id,
+        **({"kept": dict(entry.kept)} if entry.kept else {}),
     }
 
 
@@ -328,7 +329,10 @@ def _entry_from_json(value: object, path: str, sha: str) -> Applied:
         _malformed(path, sha, "body and metadata must be objects, enabled true or false")
     if not isinstance(commit, str) or not _SHA.fullmatch(commit) or not (audit is None or isinstance(audit, str)):
         _malformed(path, sha, "commit must be a full id, audit_id text or null")
-    return Applied(key, identity, body, enabled, metadata, source, commit, audit)
+    kept = value.get("kept", {})
+    if not isinstance(kept, dict):
+        _malformed(path, sha, "kept must be an object")
+    return Applied(key, identity, body, enabled, metadata, source, commit, audit, kept)
 
 
 def _parse_entry(data: bytes, path: str, sha: str) -> Applied:

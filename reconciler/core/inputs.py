@@ -31,6 +31,7 @@ from reconciler.core.model import (
     TargetInfo,
     TargetSettings,
 )
+from reconciler.core.normal import find_kept
 
 #: The key of `settings.yaml`'s one setting, in plans, overrides and the ledger.
 MODE_KEY = "enforcement_mode"
@@ -91,13 +92,15 @@ class Compared:
     """A pair and the fields in which its live side departs from git.
 
     Fields under an ignore rule are taken out: `pair` then says what live says in them, on every side, so that nothing
-    is sent for their sake. `swallowed` has the rule for each difference taken out.
+    is sent for their sake. `swallowed` has the rule for each difference taken out. `kept` has the pointers of those
+    taken out because the live system makes the same of them each time (`normal.py`).
     """
 
     pair: Pair
     schema: Schema
     fields: tuple[FieldDiff, ...]
     swallowed: tuple[Ignore, ...] = ()
+    kept: tuple[str, ...] = ()
 
     @property
     def desired_body(self) -> Body | Missing:
@@ -129,10 +132,12 @@ def compare(inputs: PlanInput, pair: Pair) -> Compared:
         return whole  # also where last-applied had more: live has it no longer
     fields = diff_policy(desired, live, applied, schema)
     rules = {diff.pointer: rule for diff in fields if (rule := _ignore_rule(inputs, pair.key, diff.pointer))}
-    if not rules:
+    kept = find_kept((diff for diff in fields if diff.pointer not in rules), pair.applied, desired, live, schema)
+    out = {*rules, *kept}
+    if not out:
         return replace(whole, fields=fields)
-    kept = tuple(diff for diff in fields if diff.pointer not in rules)
-    return Compared(_as_live(whole, rules.keys()), schema, kept, tuple(rules[p] for p in sorted(rules)))
+    left = tuple(diff for diff in fields if diff.pointer not in out)
+    return Compared(_as_live(whole, sorted(out)), schema, left, tuple(rules[p] for p in sorted(rules)), kept)
 
 
 def _with_enabled(body: Body, enabled: bool) -> Body:

@@ -233,7 +233,10 @@ class LivePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A ledger entry: one policy as our last run left it, and the commit and audit entry that tell why."""
+    """A ledger entry: one policy as our last run left it, and the commit and audit entry that tell why.
+
+    `kept`: what the live system showed right after our write where that was something else, by pointer.
+    """
 
     key: str
     id: str
@@ -243,6 +246,7 @@ class Applied:
     path: str
     commit: str
     audit_id: str | None = None
+    kept: Body = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +306,23 @@ class TargetSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Deviations:
+    """How an API's policies work otherwise than semantics.md says (its B.13 and E.3 "Target exceptions").
+
+    Without an enabled policy of a *closed type* everything of its kind is blocked; a policy of a *stored type* has no
+    effect. `effect_field` names what a violation leads to, `blocking` its value that blocks; of several policies of one
+    type the one with the highest `rank_field` decides.
+    """
+
+    api: str
+    closed_types: frozenset[str]
+    stored_types: frozenset[str]
+    effect_field: str
+    blocking: str
+    rank_field: str
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What an API can do, as values a plan can be made from without asking it.
 
@@ -327,6 +348,7 @@ class Capabilities:
     cannot: str
     server_owned: frozenset[str]
     settings_path: str | None = None
+    deviations: Deviations | None = None
 
 
 # ------------------------------------------------------------------------------------------------- plans
@@ -504,7 +526,7 @@ class TrailEntry:
     """One entry of the live audit trail, with the fields both documented APIs share.
 
     `texts` are all its text values, where a commit may hide. `policy_id` is parsed from `resource` when it names a
-    policy. `at` is the server's own time text.
+    policy. `at` is the server's own time text. `beside`: it marks a change of ours and is not the change's own entry.
     """
 
     id: str
@@ -516,6 +538,7 @@ class TrailEntry:
     policy_id: str | None
     texts: tuple[str, ...]
     success: bool = True
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from reconciler.core.canonical import Schema, canonical, digest, json_equal
-from reconciler.core.changes import Settled, mode_source, settle, settle_mode
+from reconciler.core.changes import ENABLED, Settled, mode_source, settle, settle_mode
 from reconciler.core.diff import unknown_live_keys
 from reconciler.core.exceptions import exception_warnings
 from reconciler.core.guard import guards_on_plan, is_in_force, judge
@@ -36,6 +36,7 @@ from reconciler.core.model import (
     Risk,
 )
 from reconciler.core.near import did_you_mean
+from reconciler.core.normal import kept_fields
 from reconciler.core.planform import make_fingerprint
 from reconciler.core.safe import quoted, safe
 
@@ -160,6 +161,9 @@ def _warnings(inputs: PlanInput, compared: list[Compared], settled: list[Settled
             if keys:
                 names = ", ".join(safe(key) for key in keys[:5]) + (", .." if len(keys) > 5 else "")
                 found.append(f"{quoted(pair.key)} has live fields nobody here knows, left as they are: {names}")
+        if each.kept:
+            names = ", ".join(safe(pointer) for pointer in each.kept)
+            found.append(f"{quoted(pair.key)} is kept otherwise than it was sent, and no weaker (normalised): {names}")
         review_by = pair.desired.metadata.get("review_by")
         if isinstance(review_by, str) and not is_in_force(review_by, inputs.now):
             found.append(f"{quoted(pair.key)} was to be reviewed by {safe(review_by)}")
@@ -228,17 +232,28 @@ def _entry_after(
             return old
         commit = what.change.commit.sha if what.change.commit is not None else inputs.git.head
         entry = _entry(policy, live, commit, annotations.get(pair.key))
-        return entry if what.cannot is None else replace(entry, body=_unsent_body(policy, live, old))
+        if what.cannot is not None:
+            return replace(entry, body=_unsent_body(policy, live, old))
+        return replace(entry, kept=_kept_after(inputs, what.change, policy, live, old))
     if what.held is not None or pair.live is None:
         return old
     info = inputs.commits.get(policy.source.path)
     fresh = _entry(policy, pair.live, inputs.git.head if info is None else info.sha, None)
     if old is None or old.key != policy.key or old.id != pair.live.id:
         return fresh if what.cannot is None else replace(fresh, body=_unsent_body(policy, pair.live, old))
+    kept = {pointer: old.kept[pointer] for pointer in compared.kept}
     if what.cannot is not None or _is_as_applied(policy, old, compared.schema):
         # The old commit still tells why live is as it is.
-        return replace(old, enabled=policy.enabled, metadata=policy.metadata)
-    return fresh
+        return replace(old, enabled=policy.enabled, metadata=policy.metadata, kept=kept)
+    return replace(fresh, kept=kept)
+
+
+def _kept_after(inputs: PlanInput, change: Change, policy: Policy, live: LivePolicy, old: Applied | None) -> Body:
+    """What the live system shows after our write in place of what was sent; a switch sends none of it."""
+    if change.action not in (Action.CREATE, Action.UPDATE):
+        return {} if old is None else old.kept
+    fields = compare(inputs, Pair(policy.key, policy, None, live)).fields
+    return kept_fields(diff for diff in fields if diff.pointer != ENABLED)
 
 
 def _entry(policy: Policy, live: LivePolicy, commit: str, annotation: Annotation | None) -> Applied:

@@ -110,7 +110,7 @@ class NeoscProvider:
         except WireError as error:
             return not_sendable(error)
         sent = self._transport.send(method, path, body, mutation.headers)
-        return make_receipt(sent, mutation, told, self._transport.clean)
+        return make_receipt(sent, mutation, told, self._transport.clean, one_from_wire)
 
 
 # -------------------------------------------------------------------------------------------- from the wire
@@ -132,6 +132,12 @@ def _doubt(policies: tuple[LivePolicy, ...], total: int | None, *, framed: bool)
     if count >= LIST_CAP:
         return f"NeoSC cuts its list at {LIST_CAP}, and this one holds {count} without a total"
     return None if framed else "nothing in the reply proves that the list came whole"
+
+
+def one_from_wire(reply: Reply) -> LivePolicy:
+    """Return the policy in the reply to a create or update: under `policy`, or bare."""
+    value = expect_object(reply.value, "the reply")
+    return policy_from_wire(value.get("policy", value), "the policy")
 
 
 def policy_from_wire(value: Json, what: str) -> LivePolicy:
@@ -192,7 +198,7 @@ def told(sent: Sent, mutation: Mutation) -> tuple[Told, str | None, bool | None]
         if mutation.operation == "toggle":
             enabled = expect_bool(value.get("enabled"), "enabled")
             return (Told.AS_ASKED if enabled == mutation.enabled else Told.OTHERWISE), mutation.id, enabled
-        policy = policy_from_wire(value.get("policy", value), "the policy")
+        policy = one_from_wire(reply)
     except WireError:
         return Told.NOTHING, None, None
     asked = mutation.id or (mutation.body or {}).get("id")

@@ -109,7 +109,7 @@ class OpenA2AProvider:
 
     def fetch_one(self, policy_id: str) -> LivePolicy | None:
         def parse(reply: Reply) -> LivePolicy:
-            policy = self._policy(_unwrap(reply.value), "the policy")
+            policy = self._one(reply)
             if policy.id != policy_id:
                 raise WireError("expected the policy asked for, got one with another id")
             return policy
@@ -130,7 +130,10 @@ class OpenA2AProvider:
         except ValueError as error:
             return not_sendable(error)
         sent = self._transport.send(method, path, body, mutation.headers)
-        return make_receipt(sent, mutation, told, self._transport.clean)
+        return make_receipt(sent, mutation, told, self._transport.clean, self._one)
+
+    def _one(self, reply: Reply) -> LivePolicy:
+        return self._policy(_unwrap(reply.value), "the policy")
 
     def _listing(self, reply: Reply) -> tuple[tuple[LivePolicy, ...], str | None]:
         envelope = expect_object(reply.value, "the list of policies")

@@ -14,10 +14,12 @@ from pathlib import Path
 from reconciler import __version__
 from reconciler.config import FILE_NAME, OVERRIDES_NAME, choose_targets, holder_name
 from reconciler.core.annotation import make_headers
-from reconciler.core.diff import diff_policy, merge_for_put
+from reconciler.core.diff import FieldDiff, diff_policy, merge_for_put
 from reconciler.core.model import Annotation, Body, Change, LivePolicy, Outcome, Plan, Status, Strength, Trail
+from reconciler.core.normal import is_no_weaker
 from reconciler.core.plan import ledger_after, must_record, order_rank
 from reconciler.core.ports import RefUpdate
+from reconciler.core.safe import quoted, safe
 from reconciler.errors import ExitCode, LiveError, ReconcilerError, StaleError, UsageError
 from reconciler.executor import JournalPort, Ports, Result, Spread, execute, in_threads
 from reconciler.journal import Journal
@@ -221,8 +223,13 @@ def _carry_out(
     known = _known_entries(session, planned) if waves else frozenset()
     done = 0
 
-    def differs(change: Change, live: LivePolicy) -> bool:
-        return bool(_difference(planned, change, live))
+    def differs(change: Change, live: LivePolicy) -> Sequence[str]:
+        return [diff.pointer for diff in _difference(planned, change, live)]
+
+    def may_keep(change: Change, live: LivePolicy) -> bool:
+        schema = planned.inputs.schema_of(change.desired.body if change.desired is not None else live.body)
+        wanted = change.desired.body if change.desired is not None else {}
+        return is_no_weaker(wanted, live.body, differs(change, live), schema)
 
     def put_body(change: Change, live: LivePolicy) -> Body:
         assert change.desired is not None  # noqa: S101 - an update has a desired side
@@ -263,6 +270,7 @@ def _carry_out(
                 clock=session.clock,
                 journal=journal,
                 differs=differs,
+                may_keep=may_keep,
                 put_body=put_body,
                 headers=headers,
                 entries=entries,
@@ -274,6 +282,12 @@ def _carry_out(
             settings,
         )
     results = execution.results
+    for result in results:
+        if result.kept:
+            session.notice(
+                f"warning: {quoted(result.change.key)} is kept otherwise than it was sent, and no weaker (normalised): "
+                + ", ".join(safe(pointer) for pointer in result.kept)
+            )
     annotations = _prove(session, planned, results, known)
     outcomes = tuple(replace(result.outcome, annotation=annotations.get(result.change.key)) for result in results)
     code = exit_of(results, interrupted=stop())
@@ -285,7 +299,7 @@ def _carry_out(
     return _record(session, planned, lock, results, annotations, run)
 
 
-def _difference(planned: Planned, change: Change, live: LivePolicy) -> object:
+def _difference(planned: Planned, change: Change, live: LivePolicy) -> tuple[FieldDiff, ...]:
     """What *live* still lacks of *change*'s desired content, `enabled` aside; ignored fields do not count."""
     if change.desired is None:
         return ()
