@@ -50,8 +50,8 @@ HOMES = {
     "gitdb": ("reconciler.sources.git",),
     "httpcore": ("reconciler.providers.http", "reconciler.providers.network"),  # network: the sockets below http
     "httpx": ("reconciler.providers.http",),
-    "jsonschema": ("reconciler.core.schema",),
-    "referencing": ("reconciler.core.schema",),
+    "jsonschema": ("reconciler.core.judge", "reconciler.core.schema"),
+    "referencing": ("reconciler.core.judge",),
     "jinja2": ("reconciler.reports.html", "reconciler.server."),
     "fastapi": ("reconciler.server.",),
     "starlette": ("reconciler.server.",),
@@ -104,8 +104,9 @@ PURE_LIBRARIES = {
     ("reconciler.core.documents", "yaml"),
     ("reconciler.core.places", "yaml"),  # a second pass over the same events
     ("reconciler.core.syntax", "yaml"),  # the names of the parser's errors and events
-    ("reconciler.core.schema", "jsonschema"),
-    ("reconciler.core.schema", "referencing"),
+    ("reconciler.core.judge", "jsonschema"),
+    ("reconciler.core.judge", "referencing"),
+    ("reconciler.core.schema", "jsonschema"),  # a name for the types
 }
 
 

@@ -14,21 +14,16 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, TypeAlias
-
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import ValidationError
-from jsonschema.protocols import Validator
-from jsonschema.validators import extend
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from reconciler.core.documents import Document, make_problem
-from reconciler.core.formats import FORMATS, Flaw
+from reconciler.core.gate import make_gate
 from reconciler.core.model import Body, Json, Problem, Severity
-from reconciler.core.patterns import compile_pattern
-from reconciler.core.violations import Failure, Violation, as_policy_type, empty_windows, escape, exists, violations_of
+from reconciler.core.violations import Violation, as_policy_type, empty_windows, escape, exists, violations_of
 from reconciler.errors import ConfigError
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 Schema: TypeAlias = "Mapping[str, Any]"
 
@@ -36,84 +31,6 @@ Schema: TypeAlias = "Mapping[str, Any]"
 MOST_VIOLATIONS: Final = 100
 SUFFIX: Final = ".schema.json"
 _ANY: Final = ""
-
-_VALIDATION_VOCABULARY: Final = "https://json-schema.org/draft/2020-12/vocab/validation"
-#: Of JSON Schema Validation, section 6.
-_VALIDATION_WORDS: Final = (
-    "type const enum multipleOf maximum exclusiveMaximum minimum exclusiveMinimum maxLength minLength pattern "
-    "maxItems minItems uniqueItems maxContains minContains maxProperties minProperties required dependentRequired"
-)
-_VALIDATION_KEYWORDS: Final = frozenset(_VALIDATION_WORDS.split())
-
-
-# ---------------------------------------------------------------------------------------------- validators
-
-
-class _FlawError(Exception):
-    def __init__(self, flaw: Flaw) -> None:
-        super().__init__(flaw.what)
-        self.flaw = flaw
-
-
-def _format_checker() -> FormatChecker:
-    checker = FormatChecker(formats=())
-    for name, check in FORMATS.items():
-        checker.checks(name, raises=_FlawError)(_raising(check))
-    return checker
-
-
-def _raising(check: Callable[[str], Flaw | None]) -> Callable[[object], bool]:
-    def run(value: object) -> bool:
-        if isinstance(value, str) and (flaw := check(value)) is not None:
-            raise _FlawError(flaw)
-        return True
-
-    return run
-
-
-def _pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[ValidationError]:
-    if isinstance(value, str) and compile_pattern(pattern).search(value) is None:
-        yield ValidationError("does not match")
-
-
-def _pattern_properties(validator: Any, patterns: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
-    if not isinstance(value, dict):
-        return
-    for pattern, subschema in patterns.items():
-        compiled = compile_pattern(pattern)
-        for key, entry in value.items():
-            if compiled.search(key) is not None:
-                yield from validator.descend(entry, subschema, path=key, schema_path=pattern)
-
-
-_FORMAT_CHECKER: Final = _format_checker()
-_PATTERNS: Final = {"pattern": _pattern, "patternProperties": _pattern_properties}
-_Validator: Any = extend(Draft202012Validator, _PATTERNS)  # type: ignore[no-untyped-call]
-_WithoutValidation: Any = extend(Draft202012Validator, _PATTERNS)  # type: ignore[no-untyped-call]
-_WithoutValidation.VALIDATORS = {
-    name: check for name, check in _Validator.VALIDATORS.items() if name not in _VALIDATION_KEYWORDS
-}
-
-
-def make_validator(
-    schema: Schema | bool, resources: Mapping[str, Schema | bool] | None = None, *, formats: bool = True
-) -> Validator:
-    """Return a validator of draft 2020-12 that knows *resources* (by address) and the metaschemas, and nothing else.
-
-    A `$ref` to anything else raises when it is reached; no request is ever made (reliability.md D8). A metaschema among
-    *resources* that leaves out the validation vocabulary switches its keywords off.
-    """
-    known = dict(resources or {})
-    registry: Registry[Any] = Registry().with_resources(
-        (address, Resource.from_contents(contents, default_specification=DRAFT202012))
-        for address, contents in known.items()
-    )
-    dialect = known.get(schema.get("$schema", "")) if isinstance(schema, Mapping) else None
-    vocabulary = dialect.get("$vocabulary") if isinstance(dialect, Mapping) else None
-    checks = not isinstance(vocabulary, Mapping) or _VALIDATION_VOCABULARY in vocabulary
-    base = _Validator if checks else _WithoutValidation
-    validator: Validator = base(schema, registry=registry, format_checker=_FORMAT_CHECKER if formats else None)
-    return validator
 
 
 def _inline(node: Any, root: Schema, trail: tuple[str, ...] = ()) -> Any:
@@ -137,14 +54,14 @@ def _inline(node: Any, root: Schema, trail: tuple[str, ...] = ()) -> Any:
 class _Warner:
     """The part of a schema that can warn: rules at this value, and the way to deeper ones."""
 
-    rules: tuple[tuple[Validator, Mapping[str, str]], ...]
+    rules: tuple[tuple[Callable[[Json], bool], Mapping[str, str]], ...]
     properties: Mapping[str, _Warner]
     items: _Warner | None
     others: _Warner | None
 
     def walk(self, value: Json, pointer: str) -> Iterator[Violation]:
-        for validator, rule in self.rules:
-            if validator.is_valid(value):
+        for fits, rule in self.rules:
+            if fits(value):
                 yield Violation(
                     rule["code"],
                     rule["message"],
@@ -165,7 +82,7 @@ class _Warner:
 def _make_warner(schema: Any) -> _Warner | None:
     if not isinstance(schema, dict):
         return None
-    rules = tuple((make_validator(rule["if"]), rule) for rule in schema.get("x-warnings", ()))
+    rules = tuple((_make_test(rule["if"]), rule) for rule in schema.get("x-warnings", ()))
     properties = {
         name: warner
         for name, entry in schema.get("properties", {}).items()
@@ -177,23 +94,46 @@ def _make_warner(schema: Any) -> _Warner | None:
     return _Warner(rules, properties, items, others)
 
 
+def _make_test(schema: Schema) -> Callable[[Json], bool]:
+    """Return what tells whether a value fits *schema*; jsonschema is asked only where the gate cannot tell."""
+    gate = make_gate(schema)
+
+    @cache
+    def validator() -> Validator:
+        from reconciler.core.judge import make_validator
+
+        return make_validator(schema)
+
+    def fits(value: Json) -> bool:
+        verdict = gate(value) if gate is not None else None
+        return validator().is_valid(value) if verdict is None else verdict
+
+    return fits
+
+
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """One inlined schema, ready to judge."""
+    """One inlined schema, ready to judge: the gate accepts, jsonschema judges what the gate does not accept."""
 
     schema: Schema
-    validator: Validator
+    gate: Callable[[Json], bool | None] | None
+    validator: Callable[[], Validator]
     warner: _Warner | None
     hints: Mapping[str, str]
 
     def violations(self, value: Json) -> tuple[Violation, ...]:
-        failures = [_failure(error) for error in islice(self.validator.iter_errors(value), MOST_VIOLATIONS)]
-        found = list(violations_of(failures, self.hints)) if failures else []
+        found = [] if self.gate is not None and self.gate(value) else list(self._judge(value))
         judged = {violation.pointer for violation in found}
         found.extend(violation for violation in empty_windows(value, "") if violation.pointer not in judged)
         if self.warner is not None:
             found.extend(self.warner.walk(value, ""))
         return tuple(dict.fromkeys(found))[:MOST_VIOLATIONS]
+
+    def _judge(self, value: Json) -> Iterator[Violation]:
+        from reconciler.core.judge import failure_of
+
+        errors = islice(self.validator().iter_errors(value), MOST_VIOLATIONS)
+        return violations_of([failure_of(error) for error in errors], self.hints)
 
 
 # ------------------------------------------------------------------------------------------------- schemas
@@ -281,11 +221,16 @@ class Schemas:
         if made is None:
             root = self.raw[name]
             inlined: Schema = _inline(dict(pick()), root)
-            resources = {str(schema["$id"]): schema for schema in self.raw.values()}
+            validator = cache(lambda: self._validator(inlined))
             hints = root.get("x-hints", {})
-            made = _Compiled(inlined, make_validator(inlined, resources), _make_warner(inlined), hints)
+            made = _Compiled(inlined, make_gate(inlined), validator, _make_warner(inlined), hints)
             self._made[(name, part)] = made
         return made
+
+    def _validator(self, inlined: Schema) -> Validator:
+        from reconciler.core.judge import make_validator
+
+        return make_validator(inlined, {str(schema["$id"]): schema for schema in self.raw.values()})
 
     def _violations_of_exceptions(self, provider: str, value: Mapping[str, Json]) -> Iterator[Violation]:
         metadata = value.get("metadata")
@@ -417,14 +362,3 @@ def _problems(document: Document, violations: Iterable[Violation]) -> tuple[Prob
         for found in violations
     ]
     return tuple(sorted(problems, key=lambda problem: problem.sort_key))
-
-
-def _failure(error: ValidationError) -> Failure:
-    return Failure(
-        keyword=str(error.validator),
-        wanted=error.validator_value,
-        schema=error.schema if isinstance(error.schema, Mapping) else {},
-        value=error.instance,
-        pointer="".join("/" + escape(str(token)) for token in error.absolute_path),
-        is_key="propertyNames" in error.absolute_schema_path,
-    )

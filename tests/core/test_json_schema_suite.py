@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.schema import make_validator
+from reconciler.core.judge import make_validator
 
 SUITE = Path(__file__).parents[2] / "../shared/corpora/json-schema-test-suite"
 DRAFT = SUITE / "tests/draft2020-12"

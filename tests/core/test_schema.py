@@ -10,11 +10,11 @@ import pytest
 from referencing.exceptions import Unresolvable
 
 from reconciler.core.documents import Document, read_documents
+from reconciler.core.judge import make_validator
 from reconciler.core.model import Json, Problem, Severity
 from reconciler.core.schema import (
     find_key_conflicts,
     load_schemas,
-    make_validator,
     merge_patch,
     policy_key,
 )

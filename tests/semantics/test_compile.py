@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.documents import load_yaml
-from reconciler.core.schema import load_schemas, make_validator
+from reconciler.core.judge import make_validator
+from reconciler.core.schema import load_schemas
 from reconciler.semantics.compile import FAMILIES, compile_policy
 from reconciler.semantics.decide import Engine
 from reconciler.semantics.events import Event

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.schema import make_validator
+from reconciler.core.judge import make_validator
 from reconciler.semantics.columns import COLUMNS
 from reconciler.semantics.events import MADE, REQUIRED, Event, event_to_json, parse_event
 from reconciler.semantics.faults import Fault

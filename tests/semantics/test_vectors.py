@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.schema import load_schemas, make_validator
+from reconciler.core.judge import make_validator
+from reconciler.core.schema import load_schemas
 from reconciler.semantics.compile import FAMILIES, compile_policy
 from reconciler.semantics.decide import Composition, Decision, Engine, Mode
 from reconciler.semantics.events import Event, parse_event
