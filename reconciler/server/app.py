@@ -11,6 +11,8 @@ from starlette.routing import BaseRoute, Match
 from reconciler.server import neosc, opena2a
 from reconciler.server.edge import BodyLimit
 from reconciler.server.options import ServerOptions
+from reconciler.server.preconditions import locks
+from reconciler.server.preconditions.replays import Replay
 from reconciler.server.replies import ApiError, error_reply
 from reconciler.server.store import Store
 
@@ -18,7 +20,7 @@ from reconciler.server.store import Store
 def create_app(store: Store, options: ServerOptions | None = None) -> FastAPI:
     """The server over *store*, which stays the caller's to close."""
     options = options or ServerOptions()
-    routers = [neosc.router, *([neosc.announced] if options.neosc_crud else []), opena2a.router]
+    routers = [neosc.router, *([neosc.announced] if options.neosc_crud else []), opena2a.router, locks.router]
     app = FastAPI(title="reconciler reference server", openapi_url=None, redirect_slashes=False)
     app.state.store = store
     app.state.options = options
@@ -27,6 +29,7 @@ def create_app(store: Store, options: ServerOptions | None = None) -> FastAPI:
         app.include_router(router)
     app.add_middleware(BodyLimit)
     app.add_exception_handler(ApiError, _refuse)
+    app.add_exception_handler(Replay, _replay)
     app.add_exception_handler(HTTPException, _refuse_route)
     app.add_exception_handler(Exception, _fail)
     return app
@@ -39,6 +42,10 @@ def _routes(routers: list[APIRouter]) -> list[BaseRoute]:
 def _refuse(request: Request, error: Exception) -> Response:
     refusal = cast("ApiError", error)
     return error_reply(request.url.path, refusal.status, refusal.sentence, refusal.headers)
+
+
+def _replay(request: Request, error: Exception) -> Response:
+    return cast("Replay", error).response
 
 
 def _refuse_route(request: Request, error: Exception) -> Response:

@@ -15,11 +15,17 @@ from fastapi.responses import JSONResponse
 
 from reconciler.core.model import Json
 from reconciler.server import audit, bodies
-from reconciler.server.auth import Admin, User, read_body
+from reconciler.server.auth import Admin, Asked, User, read_body
 from reconciler.server.credentials import is_password, make_token
+from reconciler.server.enforcement.changes import bump
+from reconciler.server.preconditions.changing import changing
+from reconciler.server.preconditions.etags import etag_headers, taken_status
+from reconciler.server.preconditions.paging import read_page, read_part
+from reconciler.server.preconditions.wishes import read_wish, wish_headers
 from reconciler.server.replies import ApiError, list_reply, reply
 from reconciler.server.store import Caller, Store
 from reconciler.server.tables import neosc_policies, users
+from reconciler.server.trail.entries import Entry
 
 SYSTEM: Final = "neosc"
 TYPES: Final = ("access", "network", "session")
@@ -50,6 +56,7 @@ DEFAULTS: Final[tuple[dict[str, Any], ...]] = (
     },
 )
 
+_ALL: Final = sa.select(neosc_policies)
 _LOGIN_LIFETIME: Final = 24 * 3600.0
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _FIELDS: Final[dict[str, bodies.Check]] = {
@@ -92,33 +99,38 @@ def login(request: Request) -> JSONResponse:
 @router.get("/policies")
 def list_policies(asked: User) -> JSONResponse:
     """Every policy in the order they were made; the three defaults are made first when there is none."""
+    page = read_page(asked.request, status=422)
     with asked.store.read() as connection:
-        found = _read_all(connection)
-    if not found:
+        part = read_part(connection, _ALL, neosc_policies.c.seq, page)
+    if not part.total:
         with asked.store.write() as connection:
-            found = _read_all(connection) or _make_defaults(connection, asked.store)
-    return list_reply(found, len(found))
+            if connection.execute(_ALL.limit(1)).first() is None:
+                _make_defaults(connection, asked.store)
+            part = read_part(connection, _ALL, neosc_policies.c.seq, page)
+    return list_reply([page.show(_to_wire(row)) for row in part.rows], part.total, part.headers)
 
 
 @router.patch("/policies/{policy_id}")
 def toggle_policy(policy_id: str, asked: Admin) -> JSONResponse:
-    """Flip `enabled`, whatever it is and whatever was sent, in one statement."""
-    flip = neosc_policies.update().where(neosc_policies.c.id == policy_id)
-    with asked.store.write() as connection:
-        enabled = connection.execute(
-            flip.values(enabled=~neosc_policies.c.enabled).returning(neosc_policies.c.enabled)
-        ).scalar()
-        if enabled is None:
+    """Flip `enabled`, whatever it is and whatever was sent, in one statement; a request may prefer to set it."""
+    wish = read_wish(asked.request)
+    with changing(asked) as change:
+        before = _find(change.connection, policy_id)
+        if before is None:
             raise ApiError(404, "Policy not found")
+        change.check(before)
+        enabled = not before["enabled"] if wish is None else wish
+        switch(change.connection, asked, policy_id, enabled=enabled)
         message = f"Policy {'enabled' if enabled else 'disabled'}"
-        _record(connection, asked, "toggle_policy", policy_id, message)
-    return reply({"message": message, "enabled": enabled})
+        headers = {**etag_headers({**before, "enabled": enabled}), **wish_headers(wish)}
+        return change.reply({"message": message, "enabled": enabled}, headers=headers)
 
 
-@router.get("/audit-logs")
-def list_audit_logs(asked: User) -> JSONResponse:
-    entries = audit.read_entries(asked, SYSTEM)
-    return list_reply(entries, len(entries))
+def switch(connection: sa.Connection, asked: Asked, policy_id: str, *, enabled: bool, because: str = "") -> Entry:
+    """Set `enabled` of a policy that was just read in this transaction, and record it; *because* ends the entry."""
+    connection.execute(neosc_policies.update().where(neosc_policies.c.id == policy_id).values(enabled=enabled))
+    message = f"Policy {'enabled' if enabled else 'disabled'}{because}"
+    return _record(connection, asked, "toggle_policy", policy_id, message)
 
 
 @announced.post("/policies")
@@ -130,13 +142,14 @@ def create_policy(asked: Admin) -> JSONResponse:
         raise ApiError(422, "created_at is set by the server")
     policy: dict[str, Any] = {"description": "", "rules": [], "enabled": True, "checks": None, **body}
     policy.setdefault("id", _slug(policy["name"]) or asked.store.make_id("pol-"))
-    with asked.store.write() as connection:
-        if _find(connection, policy["id"]) is not None:
-            raise ApiError(409, "Policy already exists")
-        connection.execute(neosc_policies.insert().values(**policy, created_at=asked.store.timestamp()))
-        _record(connection, asked, "create_policy", policy["id"], "Policy created")
-        made = _find(connection, policy["id"])
-    return reply(made, 201)
+    taken = taken_status(asked.request)
+    with changing(asked) as change:
+        if _find(change.connection, policy["id"]) is not None:
+            raise ApiError(taken, "Policy already exists")
+        change.connection.execute(neosc_policies.insert().values(**policy, created_at=asked.store.timestamp()))
+        _record(change.connection, asked, "create_policy", policy["id"], "Policy created")
+        made = _find(change.connection, policy["id"]) or {}
+        return change.reply(made, 201, etag_headers(made))
 
 
 @announced.put("/policies/{policy_id}")
@@ -144,33 +157,33 @@ def update_policy(policy_id: str, asked: Admin) -> JSONResponse:
     """Change the fields given, keep the others. `checks: null` removes the checks."""
     body = asked.body()
     bodies.check_fields(body, _FIELDS, status=422, nullable=("checks",))
-    with asked.store.write() as connection:
-        before = _find(connection, policy_id)
+    with changing(asked) as change:
+        before = _find(change.connection, policy_id)
         if before is None:
             raise ApiError(404, "Policy not found")
+        change.check(before)
         for key in ("id", "created_at"):
             if key in body and body[key] != before[key]:
                 raise ApiError(422, f"{key} cannot be changed")
         if body:
-            connection.execute(neosc_policies.update().where(neosc_policies.c.id == policy_id).values(**body))
+            update = neosc_policies.update().where(neosc_policies.c.id == policy_id)
+            change.connection.execute(update.values(**body))
         details = f"Policy updated: {', '.join(bodies.changed_fields(before, body)) or 'nothing'}"
-        _record(connection, asked, "update_policy", policy_id, details)
-        after = _find(connection, policy_id)
-    return reply(after)
+        _record(change.connection, asked, "update_policy", policy_id, details)
+        after = _find(change.connection, policy_id) or {}
+        return change.reply(after, headers=etag_headers(after))
 
 
 @announced.delete("/policies/{policy_id}")
 def delete_policy(policy_id: str, asked: Admin) -> JSONResponse:
-    with asked.store.write() as connection:
-        if connection.execute(neosc_policies.delete().where(neosc_policies.c.id == policy_id)).rowcount == 0:
+    with changing(asked) as change:
+        before = _find(change.connection, policy_id)
+        if before is None:
             raise ApiError(404, "Policy not found")
-        _record(connection, asked, "delete_policy", policy_id, "Policy deleted")
-    return reply({"message": "Policy deleted"})
-
-
-def _read_all(connection: sa.Connection) -> list[dict[str, Json]]:
-    rows = connection.execute(sa.select(neosc_policies).order_by(neosc_policies.c.seq))
-    return [_to_wire(row) for row in rows]
+        change.check(before)
+        change.connection.execute(neosc_policies.delete().where(neosc_policies.c.id == policy_id))
+        _record(change.connection, asked, "delete_policy", policy_id, "Policy deleted")
+        return change.reply({"message": "Policy deleted"})
 
 
 def _find(connection: sa.Connection, policy_id: str) -> dict[str, Json] | None:
@@ -185,14 +198,15 @@ def _to_wire(row: Any) -> dict[str, Json]:
     return {**policy, "created_at": row.created_at}
 
 
-def _make_defaults(connection: sa.Connection, store: Store) -> list[dict[str, Json]]:
+def _make_defaults(connection: sa.Connection, store: Store) -> None:
     now = store.timestamp()
     connection.execute(neosc_policies.insert(), [{**policy, "created_at": now} for policy in DEFAULTS])
-    return _read_all(connection)
+    bump(connection, None)
 
 
-def _record(connection: sa.Connection, asked: User, action: str, policy_id: str, details: str) -> None:
-    audit.record(connection, asked, system=SYSTEM, action=action, resource=f"policy:{policy_id}", details=details)
+def _record(connection: sa.Connection, asked: Asked, action: str, policy_id: str, details: str) -> Entry:
+    resource = f"policy:{policy_id}"
+    return audit.record(connection, asked, system=SYSTEM, action=action, resource=resource, details=details)
 
 
 def _slug(name: str) -> str:

@@ -10,9 +10,13 @@ from fastapi.responses import JSONResponse
 
 from reconciler.core.model import Json
 from reconciler.server import audit, bodies
-from reconciler.server.auth import Admin, User
+from reconciler.server.auth import Admin, Asked, User
+from reconciler.server.preconditions.changing import changing
+from reconciler.server.preconditions.etags import etag_headers, taken_status
+from reconciler.server.preconditions.paging import ANNOUNCED, read_page, read_part
 from reconciler.server.replies import ApiError, list_reply, reply
 from reconciler.server.tables import opena2a_policies, settings
+from reconciler.server.trail.entries import Entry
 
 SYSTEM: Final = "opena2a"
 MODES: Final = {
@@ -55,16 +59,22 @@ router = APIRouter(prefix="/v1/admin")
 
 @router.get("/security-policies")
 def list_policies(asked: User) -> JSONResponse:
+    """Every policy in the order they were made. Asked for a part, the list also says where the next one begins."""
+    page = read_page(asked.request, status=400)
     with asked.store.read() as connection:
-        rows = connection.execute(sa.select(opena2a_policies).where(_own(asked)).order_by(opena2a_policies.c.seq))
-        found = [_to_wire(row) for row in rows]
-    return list_reply({"policies": found, "total": len(found)}, len(found))
+        query = sa.select(opena2a_policies).where(_own(asked))
+        part = read_part(connection, query, opena2a_policies.c.seq, page)
+    found: dict[str, Json] = {"policies": [page.show(_to_wire(row)) for row in part.rows], "total": part.total}
+    if page.limit is not None:
+        found["next"] = part.next
+    return list_reply(found, part.total, part.headers)
 
 
 @router.get("/security-policies/{policy_id}")
 def get_policy(policy_id: str, asked: User) -> JSONResponse:
     with asked.store.read() as connection:
-        return reply({"policy": _find(connection, asked, policy_id)})
+        policy = _find(connection, asked, policy_id)
+    return reply({"policy": policy}, headers={**etag_headers(policy), **ANNOUNCED})
 
 
 @router.post("/security-policies")
@@ -75,12 +85,14 @@ def create_policy(asked: Admin) -> JSONResponse:
     store, now = asked.store, asked.store.timestamp(milliseconds=False)
     row = {"id": store.make_id("policy_"), "created_at": now, "updated_at": now}
     mine = {"organization": asked.caller.organization}
-    with store.write() as connection:
-        _refuse_taken_name(connection, asked, body["name"])
-        connection.execute(opena2a_policies.insert().values(**row, **mine, **_to_columns({"enabled": True, **body})))
-        _record(connection, asked, "create_policy", row["id"], "Policy created")
-        made = _find(connection, asked, row["id"])
-    return reply({"policy": made}, 201)
+    taken = taken_status(asked.request)
+    with changing(asked) as change:
+        _refuse_taken_name(change.connection, asked, body["name"], taken)
+        values = {**row, **mine, **_to_columns({"enabled": True, **body})}
+        change.connection.execute(opena2a_policies.insert().values(**values))
+        _record(change.connection, asked, "create_policy", row["id"], "Policy created")
+        made = _find(change.connection, asked, row["id"])
+        return change.reply({"policy": made}, 201, etag_headers(made))
 
 
 @router.put("/security-policies/{policy_id}")
@@ -91,20 +103,21 @@ def update_policy(policy_id: str, asked: Admin) -> JSONResponse:
     """
     body = asked.body()
     bodies.check_fields(body, _UPDATE_FIELDS, status=400, nullable=_OPTIONAL)
-    with asked.store.write() as connection:
-        before = _find(connection, asked, policy_id)
+    with changing(asked) as change:
+        before = _find(change.connection, asked, policy_id)
+        change.check(before)
         for key in _SERVER_OWNED:
             if key in body and body[key] != before[key]:
                 raise ApiError(400, f"{key} is set by the server")
         after = {**before, **body}
         if after["name"] != before["name"]:
-            _refuse_taken_name(connection, asked, after["name"])
+            _refuse_taken_name(change.connection, asked, after["name"], 409)
         values = {**_to_columns(after), "updated_at": asked.store.timestamp(milliseconds=False)}
-        connection.execute(opena2a_policies.update().where(_own(asked, id=policy_id)).values(**values))
+        change.connection.execute(opena2a_policies.update().where(_own(asked, id=policy_id)).values(**values))
         changed = ", ".join(bodies.changed_fields(before, body)) or "nothing"
-        _record(connection, asked, "update_policy", policy_id, f"Policy updated: {changed}")
-        stored = _find(connection, asked, policy_id)
-    return reply({"policy": stored})
+        _record(change.connection, asked, "update_policy", policy_id, f"Policy updated: {changed}")
+        stored = _find(change.connection, asked, policy_id)
+        return change.reply({"policy": stored}, headers=etag_headers(stored))
 
 
 @router.patch("/security-policies/{policy_id}/toggle")
@@ -112,35 +125,37 @@ def toggle_policy(policy_id: str, asked: Admin) -> JSONResponse:
     """Set `enabled` to the value sent; sending it twice is sending it once."""
     body = asked.body()
     bodies.check_fields(body, {"enabled": bodies.boolean}, status=400, required=("enabled",))
-    values = {"enabled": body["enabled"], "updated_at": asked.store.timestamp(milliseconds=False)}
-    with asked.store.write() as connection:
-        connection.execute(opena2a_policies.update().where(_own(asked, id=policy_id)).values(**values))
-        policy = _find(connection, asked, policy_id)
+    with changing(asked) as change:
+        change.check(_find(change.connection, asked, policy_id))
+        switch(change.connection, asked, policy_id, enabled=body["enabled"] is True)
+        policy = _find(change.connection, asked, policy_id)
         message = f"Policy {'enabled' if policy['enabled'] else 'disabled'}"
-        _record(connection, asked, "toggle_policy", policy_id, message)
-    shown = {key: policy[key] for key in ("id", "name", "enabled", "updated_at")}
-    return reply({"policy": shown, "message": f"{message} successfully"})
+        shown = {key: policy[key] for key in ("id", "name", "enabled", "updated_at")}
+        return change.reply({"policy": shown, "message": f"{message} successfully"}, headers=etag_headers(policy))
+
+
+def switch(connection: sa.Connection, asked: Asked, policy_id: str, *, enabled: bool, because: str = "") -> Entry:
+    """Set `enabled` of a policy that was just read in this transaction, and record it; *because* ends the entry."""
+    values = {"enabled": enabled, "updated_at": asked.store.timestamp(milliseconds=False)}
+    connection.execute(opena2a_policies.update().where(_own(asked, id=policy_id)).values(**values))
+    message = f"Policy {'enabled' if enabled else 'disabled'}{because}"
+    return _record(connection, asked, "toggle_policy", policy_id, message)
 
 
 @router.delete("/security-policies/{policy_id}")
 def delete_policy(policy_id: str, asked: Admin) -> JSONResponse:
-    with asked.store.write() as connection:
-        if connection.execute(opena2a_policies.delete().where(_own(asked, id=policy_id))).rowcount == 0:
-            raise ApiError(404, "Policy not found")
-        _record(connection, asked, "delete_policy", policy_id, "Policy deleted")
-    return reply({"message": "Security policy deleted successfully", "policy_id": policy_id})
-
-
-@router.get("/audit-logs")
-def list_audit_logs(asked: User) -> JSONResponse:
-    entries = audit.read_entries(asked, SYSTEM)
-    return list_reply({"logs": entries, "total": len(entries)}, len(entries))
+    with changing(asked) as change:
+        change.check(_find(change.connection, asked, policy_id))
+        change.connection.execute(opena2a_policies.delete().where(_own(asked, id=policy_id)))
+        _record(change.connection, asked, "delete_policy", policy_id, "Policy deleted")
+        return change.reply({"message": "Security policy deleted successfully", "policy_id": policy_id})
 
 
 @router.get("/enforcement-settings")
 def get_enforcement_settings(asked: User) -> JSONResponse:
     with asked.store.read() as connection:
-        return reply(_settings(read_mode(connection, asked.caller.organization)))
+        shown = _settings(read_mode(connection, asked.caller.organization))
+    return reply(shown, headers=etag_headers(shown))
 
 
 @router.put("/enforcement-settings")
@@ -151,19 +166,27 @@ def update_enforcement_settings(asked: Admin) -> JSONResponse:
     if not isinstance(mode, str) or mode not in MODES:
         raise ApiError(400, "Invalid enforcement mode. Must be 'strict' or 'monitoring'")
     bodies.check_fields(body, {"enforcementMode": bodies.one_of(*MODES)}, status=400)
-    with asked.store.write() as connection:
-        key = {"organization": asked.caller.organization, "key": _MODE_KEY}
-        connection.execute(settings.delete().filter_by(**key))
-        connection.execute(settings.insert().values(**key, value=mode))
-        audit.record(
-            connection,
-            asked,
-            system=SYSTEM,
-            action="update_enforcement_settings",
-            resource="enforcement-settings",
-            details=f"Enforcement mode set to {mode}",
-        )
-    return reply(_settings(mode))
+    with changing(asked) as change:
+        connection = change.connection
+        change.check(_settings(read_mode(connection, asked.caller.organization)))
+        set_mode(connection, asked, mode)
+        shown = _settings(mode)
+        return change.reply(shown, headers=etag_headers(shown))
+
+
+def set_mode(connection: sa.Connection, asked: Asked, mode: str) -> Entry:
+    """Set the organization's mode, and record it."""
+    key = {"organization": asked.caller.organization, "key": _MODE_KEY}
+    connection.execute(settings.delete().filter_by(**key))
+    connection.execute(settings.insert().values(**key, value=mode))
+    return audit.record(
+        connection,
+        asked,
+        system=SYSTEM,
+        action="update_enforcement_settings",
+        resource="enforcement-settings",
+        details=f"Enforcement mode set to {mode}",
+    )
 
 
 def _own(asked: User, **values: Json) -> sa.ColumnElement[bool]:
@@ -179,9 +202,9 @@ def _find(connection: sa.Connection, asked: User, policy_id: str) -> dict[str, J
     return _to_wire(row)
 
 
-def _refuse_taken_name(connection: sa.Connection, asked: User, name: Json) -> None:
+def _refuse_taken_name(connection: sa.Connection, asked: User, name: Json, status: int) -> None:
     if connection.execute(sa.select(opena2a_policies.c.id).where(_own(asked, name=name))).first():
-        raise ApiError(409, "A policy with this name already exists")
+        raise ApiError(status, "A policy with this name already exists")
 
 
 def _to_columns(policy: dict[str, Json]) -> dict[str, Any]:
@@ -205,5 +228,6 @@ def _settings(mode: str) -> dict[str, Json]:
     return {"enforcementMode": mode, **MODES[mode]}
 
 
-def _record(connection: sa.Connection, asked: User, action: str, policy_id: str, details: str) -> None:
-    audit.record(connection, asked, system=SYSTEM, action=action, resource=f"policy:{policy_id}", details=details)
+def _record(connection: sa.Connection, asked: Asked, action: str, policy_id: str, details: str) -> Entry:
+    resource = f"policy:{policy_id}"
+    return audit.record(connection, asked, system=SYSTEM, action=action, resource=resource, details=details)

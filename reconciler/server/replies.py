@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 
 _ALWAYS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
@@ -23,9 +23,14 @@ def reply(content: Any, status: int = 200, headers: Mapping[str, str] | None = N
     return JSONResponse(content, status, {**_ALWAYS, **(headers or {})})
 
 
-def list_reply(content: Any, total: int) -> JSONResponse:
-    """A whole list; `X-Total-Count` lets the reader prove that it is whole (design.md 6)."""
-    return reply(content, headers={"X-Total-Count": str(total)})
+def list_reply(content: Any, total: int, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """A list, or a part of it; `X-Total-Count` lets the reader prove that it is whole (design.md 6)."""
+    return reply(content, headers={"X-Total-Count": str(total), **(headers or {})})
+
+
+def streamed(parts: Iterator[bytes], media_type: str, headers: Mapping[str, str]) -> StreamingResponse:
+    """A reply that is made while it is sent. One that fails half-way ends without its end, which every client sees."""
+    return StreamingResponse(parts, 200, {**_ALWAYS, **headers}, media_type)
 
 
 def error_reply(path: str, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> JSONResponse:

@@ -43,14 +43,17 @@ def check_match(request: Request, policy: Mapping[str, Json]) -> None:
         raise ApiError(412, "Policy is there as it must not be", {"ETag": here})
 
 
-def check_create(request: Request) -> bool:
-    """Whether a policy that is there already is 412 (`If-None-Match: *`); 412 for `If-Match`, which cannot hold."""
+def taken_status(request: Request) -> int:
+    """What a create answers when the policy is there already: 409, or 412 under `If-None-Match: *`.
+
+    `If-Match` is 412 at once, since it cannot hold for what is not there yet.
+    """
     if _tags(request, "if-match") is not None:
         raise ApiError(412, "There is no policy yet that If-Match could hold for")
     unwanted = _tags(request, "if-none-match")
     if unwanted is not None and unwanted != ["*"]:
         raise ApiError(400, "If-None-Match of a create must be *")
-    return unwanted is not None
+    return 409 if unwanted is None else 412
 
 
 def _tags(request: Request, header: str) -> list[str] | None:

@@ -9,15 +9,24 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+import sqlalchemy as sa
 from fastapi import Request
 
+from reconciler.core.model import Json
+from reconciler.server.preconditions.etags import make_etag
 from reconciler.server.replies import ApiError
 
 MAX_LIMIT: Final = 1000
 _KNOWN: Final = ("cursor", "etags", "limit")
+
+
+#: What every list of policies says of the server, so that nobody has to find out by writing.
+ANNOUNCED: Final[Mapping[str, str]] = {"X-Capabilities": "cursors, etags, fencing, idempotency-keys, set-toggle"}
+NEXT: Final = "X-Next-Cursor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,23 @@ class Page:
     limit: int | None
     after: int
     with_etags: bool
+
+    def show(self, policy: dict[str, Json]) -> dict[str, Json]:
+        """A policy as it stands in the list."""
+        return {**policy, "etag": make_etag(policy)} if self.with_etags else policy
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows of a page, how many there are in all, and the cursor of the next page; None at the end."""
+
+    rows: Sequence[Any]
+    total: int
+    next: str | None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {**ANNOUNCED, **({} if self.next is None else {NEXT: self.next})}
 
 
 def read_page(request: Request, status: int) -> Page:
@@ -45,6 +71,19 @@ def read_page(request: Request, status: int) -> Page:
         limit = str(MAX_LIMIT)
     after = 0 if cursor is None else _read_cursor(cursor, status)
     return Page(None if limit is None else int(limit), after, etags == "true")
+
+
+def read_part(connection: sa.Connection, query: sa.Select[Any], place: sa.Column[int], page: Page) -> Part:
+    """The rows of *query* on *page*; *place* is the column that puts them in order and never changes."""
+    ordered = query.order_by(place)
+    if page.limit is None:
+        rows = connection.execute(ordered).all()
+        return Part(rows, len(rows), None)
+    total = connection.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one()
+    rows = connection.execute(ordered.where(place > page.after).limit(page.limit + 1)).all()
+    is_last = len(rows) <= page.limit
+    rows = rows[: page.limit]
+    return Part(rows, total, None if is_last else make_cursor(getattr(rows[-1], place.name)))
 
 
 def make_cursor(place: int) -> str:
