@@ -9,25 +9,41 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
 from reconciler.server import neosc, opena2a
+from reconciler.server.accounts import routes as accounts
 from reconciler.server.edge import BodyLimit
+from reconciler.server.enforcement.setup import ROUTERS, install
+from reconciler.server.limits import Limiter, RateHeaders
 from reconciler.server.options import ServerOptions
 from reconciler.server.preconditions import locks
 from reconciler.server.preconditions.replays import Replay
 from reconciler.server.replies import ApiError, error_reply
 from reconciler.server.store import Store
+from reconciler.server.trail import routes as trail
 
 
 def create_app(store: Store, options: ServerOptions | None = None) -> FastAPI:
     """The server over *store*, which stays the caller's to close."""
     options = options or ServerOptions()
-    routers = [neosc.router, *([neosc.announced] if options.neosc_crud else []), opena2a.router, locks.router]
+    routers = [
+        accounts.login_router,
+        accounts.router,
+        neosc.router,
+        *([neosc.announced] if options.neosc_crud else []),
+        opena2a.router,
+        locks.router,
+        trail.router,
+        *ROUTERS,
+    ]
     app = FastAPI(title="reconciler reference server", openapi_url=None, redirect_slashes=False)
     app.state.store = store
     app.state.options = options
+    install(app, store, options)
+    app.state.limiter = Limiter(options.rate_limit, store.seconds) if options.rate_limit else None
     app.state.routes = _routes(routers)
     for router in routers:
         app.include_router(router)
     app.add_middleware(BodyLimit)
+    app.add_middleware(RateHeaders)
     app.add_exception_handler(ApiError, _refuse)
     app.add_exception_handler(Replay, _replay)
     app.add_exception_handler(HTTPException, _refuse_route)

@@ -15,6 +15,10 @@ MAX_BODY: Final = 64 * 1024
 #: How much more is read and thrown away before a 413, so that the sender reads the reply and not a reset connection.
 MAX_DISCARDED: Final = 1024 * 1024
 READ_SECONDS: Final = 30.0
+#: Paths whose bodies may be larger.
+LARGER: Final = {"/v1/evaluate/batch": 4 * 1024 * 1024}
+#: The key in the scope under which `main.py` says whether the server is about to stop.
+STOPPING: Final = "reconciler.is_stopping"
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -32,9 +36,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        most = LARGER.get(scope["path"], MAX_BODY)
         try:
             async with asyncio.timeout(READ_SECONDS):
-                body = await _read(receive)
+                body = await _read(receive, most)
         except TimeoutError:
             refusal = error_reply(scope["path"], 408, "Request body did not arrive in time", {"Connection": "close"})
             await refusal(scope, receive, send)
@@ -42,23 +47,23 @@ class BodyLimit:
         except ConnectionError:
             return
         if body is None:
-            sentence = f"Request body is larger than {MAX_BODY} bytes"
+            sentence = f"Request body is larger than {most} bytes"
             await error_reply(scope["path"], 413, sentence, {"Connection": "close"})(scope, receive, send)
             return
         scope["reconciler.body"] = body
         await self.app(scope, receive, send)
 
 
-async def _read(receive: Receive) -> bytes | None:
+async def _read(receive: Receive, most: int) -> bytes | None:
     """The body, or None when it is over the cap; `ConnectionError` when the sender went away."""
     body, size, more = bytearray(), 0, True
-    while more and size <= MAX_BODY + MAX_DISCARDED:
+    while more and size <= most + MAX_DISCARDED:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionResetError
         part = message.get("body", b"")
         size += len(part)
-        if size <= MAX_BODY:
+        if size <= most:
             body += part
         more = message.get("more_body", False)
-    return bytes(body) if size <= MAX_BODY else None
+    return bytes(body) if size <= most else None

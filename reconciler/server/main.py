@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
 
 from reconciler.errors import ReconcilerError
+from reconciler.server.edge import STOPPING, Receive, Send
 
 
 def open_socket(host: str, port: int) -> socket.socket:
@@ -40,10 +41,18 @@ def url_of(listener: socket.socket) -> str:
 
 
 def make_server(app: Any) -> uvicorn.Server:
-    """A server that says nothing about itself, logs no requests, and waits five seconds for the last replies."""
-    return uvicorn.Server(
+    """A server that says nothing about itself, logs no requests, and waits five seconds for the last replies.
+
+    Replies without an end learn from the scope that it is about to stop.
+    """
+
+    async def told(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        scope[STOPPING] = lambda: server.should_exit
+        await app(scope, receive, send)
+
+    server = uvicorn.Server(
         uvicorn.Config(
-            app,
+            told,
             http="h11",
             ws="none",
             loop="asyncio",
@@ -56,6 +65,7 @@ def make_server(app: Any) -> uvicorn.Server:
             backlog=1024,
         )
     )
+    return server
 
 
 def run(app: Any, listener: socket.socket) -> None:

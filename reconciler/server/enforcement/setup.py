@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 
-from reconciler.server.enforcement import evaluate
+from reconciler.server.enforcement import evaluate, routes, stream
 from reconciler.server.enforcement.engine import LiveEngine
 from reconciler.server.enforcement.evaluating import Evaluator
 from reconciler.server.options import ServerOptions
 from reconciler.server.store import Store
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (evaluate.router,)
+ROUTERS: Final[tuple[APIRouter, ...]] = (evaluate.router, routes.router, stream.router)
 
 
-def make_evaluator(store: Store, options: ServerOptions) -> Evaluator:
-    return Evaluator(store, LiveEngine(options.data, options.composition), options.sample, bool(options.alert_webhook))
+def install(app: FastAPI, store: Store, options: ServerOptions) -> None:
+    """Leave in `app.state` what the handlers of `ROUTERS` need."""
+    engines = LiveEngine(options.data, options.composition)
+    app.state.evaluator = Evaluator(store, engines, options.sample, options.alert_webhook is not None)
+    app.state.stream_readers = stream.Readers()
