@@ -1,0 +1,74 @@
+"""The preview of a change over a folder of events: opens it, replays, counts, and says what it cannot know (F)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import ibis
+import ibis.expr.types as ir
+
+from reconciler.core.impact import Impact
+from reconciler.errors import ReconcilerError
+from reconciler.impact.kinds import stored_name
+from reconciler.impact.lift import Values
+from reconciler.impact.replay import Version, replay
+from reconciler.impact.store import Stored, read_manifest
+from reconciler.impact.summary import summarise
+from reconciler.semantics.nodes import columns, remembers
+from reconciler.semantics.shared import Data
+
+MEMORY: Final = "2GB"
+
+
+@contextmanager
+def open_events(folder: Path, *, memory: str = MEMORY) -> Iterator[tuple[ir.Table, Stored]]:
+    """Open a folder of events for replays: the table, without what says nothing, and what the folder is.
+
+    Raises ReconcilerError for a folder that is none, is empty, or is not as it was written.
+    """
+    stored = read_manifest(folder)
+    if not stored.events:
+        raise ReconcilerError(
+            "holds no event", where=str(folder), fix="ingest a source that has some", code="events-folder"
+        )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning)  # between ibis, DuckDB and pandas
+        connection = ibis.duckdb.connect(memory_limit=memory, temp_directory=str(folder / ".spill"))
+        try:
+            table = connection.read_parquet(str(folder / "date=*" / "*.parquet"), hive_partitioning=False)
+            nothing = {stored_name(name): ibis.null(table[stored_name(name)].type()) for name in stored.constant}
+            yield table.mutate(**nothing) if nothing else table, stored
+        finally:
+            connection.disconnect()
+
+
+def data_of(stored: Stored) -> Data:
+    """Return what compiling policies has to know about the events of a folder."""
+    mapping = stored.mapping
+    return Data(str(mapping.get("trust_scale", "percent")), str(mapping.get("mcp_trust_scale", "percent")))
+
+
+def preview(old: Version, new: Version, table: ir.Table, stored: Stored) -> Impact:
+    """Return what the change from *old* to *new* would have done to the events of an open folder."""
+    values = Values(table)
+    found = replay(old, new, table, values)
+    return summarise(found, old, new, table, values, _warnings(found.changed, old, new, stored))
+
+
+def _warnings(changed: tuple[str, ...], old: Version, new: Version, stored: Stored) -> list[str]:
+    needed: set[str] = set()
+    said = []
+    for key in changed:
+        programs = [version[key] for version in (old, new) if key in version]
+        needed.update(column for program in programs for column in columns(program))
+        if any(remembers(program) for program in programs):
+            said.append(f"{key} looks back without limit; what happened before the first event counts as nothing")
+    for column in sorted(needed & set(stored.constant)):
+        said.append(f"{column} has one value in all events, so it counts as not recorded")
+    if stored.rejected:
+        said.append(f"{stored.rejected} records were no events and are not in the replay")
+    return said
