@@ -159,6 +159,7 @@ def formats() -> str:
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
+    "aim-policies.md": lambda: policies("aim", "AIM policies"),
     "commands.md": commands,
     "configuration.md": configuration,
     "errors.md": errors,

@@ -29,7 +29,14 @@ NO_TRAIL = Annotation(Strength.LEDGER_ONLY, verified=False, audit_id=None)
 
 
 def new_entries(trail: Trail, known: Collection[str], policy_id: str) -> tuple[TrailEntry, ...]:
-    """Return the successful entries about *policy_id* that are not among the *known* ids, newest first."""
+    """Return the successful entries about *policy_id* that are not among the *known* ids, newest first.
+
+    A mark beside a change is none: it says what we were told, not what the live system did.
+    """
+    return tuple(entry for entry in _new(trail, known, policy_id) if not entry.beside)
+
+
+def _new(trail: Trail, known: Collection[str], policy_id: str) -> tuple[TrailEntry, ...]:
     return tuple(
         entry for entry in trail.entries if entry.policy_id == policy_id and entry.success and entry.id not in known
     )
@@ -45,13 +52,17 @@ def find_annotation(
 ) -> Annotation:
     """Return the strongest claim the trail supports for one change.
 
-    `same-entry`: an entry of this change holds the commit. `on-object`: the policy itself does (*on_object*). Without
-    either the ledger alone ties them together; the entry is named only when exactly one can be meant.
+    `same-entry`: an entry of this change holds the commit. `neighbour-entry`: a mark beside it does. `on-object`: the
+    policy itself does (*on_object*). Without any the ledger alone ties them together; the entry is named only when
+    exactly one can be meant.
     """
     entries = new_entries(trail, known, policy_id)
     for entry in entries:
         if find_commit(entry.texts) == commit:
             return Annotation(Strength.SAME_ENTRY, verified=True, audit_id=entry.id)
+    for entry in _new(trail, known, policy_id):
+        if entry.beside and find_commit(entry.texts) == commit:
+            return Annotation(Strength.NEIGHBOUR_ENTRY, verified=True, audit_id=entry.id)
     only = entries[0].id if len(entries) == 1 else None
     if on_object:
         return Annotation(Strength.ON_OBJECT, verified=True, audit_id=only)
@@ -103,7 +114,7 @@ def explain_drift(
         if entry.id == applied.audit_id:
             reached = True
             break
-        if entry.policy_id == applied.id and entry.success and entry.id not in own_ids:
+        if entry.policy_id == applied.id and entry.success and not entry.beside and entry.id not in own_ids:
             since.append(entry)
     if enabled is not None:
         since_toggle = [entry for entry in since if _says(entry, "enabled" if enabled else "disabled")]
@@ -162,7 +173,7 @@ def join_log(
         commit = carried.get(entry.id)
         strength: Strength | None = None
         if commit in known:
-            strength = Strength.SAME_ENTRY
+            strength = Strength.NEIGHBOUR_ENTRY if entry.beside else Strength.SAME_ENTRY
         elif recorded is not None:
             commit, strength = recorded.commit, Strength.LEDGER_ONLY
         else:

@@ -150,6 +150,8 @@ def _leaves_of_key(
     want = _meant(written[0], schema, key, desired)
     have = _meant(written[1], schema, key, live)
     had = _meant(written[2], schema, key, applied)
+    if want is MISSING:
+        have, had = _unless_empty(have, named), _unless_empty(had, named)
     if _descends(want, have, named) and (
         want is not MISSING or _merge({}, _object(have), _object(had), named)  # else nothing stays: one removal
     ):
@@ -217,6 +219,12 @@ def _meant(side: Side, schema: Schema, key: str, there: _Object) -> Side:
         return side
     default = default_of(schema, key, there)
     return MISSING if default is None else default
+
+
+def _unless_empty(side: Side, schema: Schema) -> Side:
+    """What an API keeps where a key is left out of a full PUT is as good as no key."""
+    is_empty = side is not MISSING and "x-empty" in schema and json_equal(side, schema["x-empty"])
+    return MISSING if is_empty else side
 
 
 def _object(side: Side) -> _Object:

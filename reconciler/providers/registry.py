@@ -8,7 +8,7 @@ from typing import Final
 
 from reconciler.core.model import Capabilities, TargetSettings
 from reconciler.errors import ConfigError
-from reconciler.providers import neosc, opena2a
+from reconciler.providers import aim, neosc, opena2a
 from reconciler.providers.base import Provider
 from reconciler.providers.http import Transport
 
@@ -21,6 +21,7 @@ class _Api:
 
 _APIS: Final[Mapping[str, _Api]] = {
     "neosc": _Api(neosc.capabilities, neosc.NeoscProvider),
+    "aim": _Api(aim.capabilities, aim.AimProvider),
     "opena2a": _Api(opena2a.capabilities, opena2a.OpenA2AProvider),
 }
 

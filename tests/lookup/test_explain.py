@@ -88,6 +88,7 @@ def test_a_field_of_several_files_is_explained_for_each(program: Program) -> Non
     found = program.ok("explain", "until", "--json").json()["found"]
 
     assert {(entry["path"], entry["file"]) for entry in found} == {
+        ("metadata.exceptions[].until", "aim policy"),
         ("metadata.exceptions[].until", "neosc policy"),
         ("metadata.exceptions[].until", "opena2a policy"),
         ("overrides[].until", "overrides.yaml"),

@@ -46,7 +46,7 @@ def test_what_init_writes_is_valid(outside: Program) -> None:
     ended = outside.ok("-C", "my-policies", "validate")
 
     assert ended.out == "Valid: 10 files, 8 policies. Nothing was sent to the API.\n"
-    assert outside.ok("-C", "my-policies", "schema", "check").out.count("as this version has it") == 5
+    assert outside.ok("-C", "my-policies", "schema", "check").out.count("as this version has it") == 6
 
 
 def test_what_init_writes_can_be_planned_once_committed(outside: Program) -> None:

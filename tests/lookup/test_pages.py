@@ -154,6 +154,12 @@ BASES: dict[str, dict[str, Any]] = {
         "policy_type": "unauthorized_access",
         "conditions": {"restricted_resources": ["secret/**"]},
     },
+    "aim:trust_score_low": {
+        "name": "Trust",
+        "policyType": "trust_score_low",
+        "enforcementAction": "alert_only",
+        "rules": {"trust_threshold": 0.5},
+    },
     "reconciler.yaml": {"version": 1},
 }
 
