@@ -35,7 +35,7 @@ class ChangeImpact:
 
     `masked`: blocked by another policy anyway. `only`: blocked by this policy and no other. `throttled` and
     `needs_approval` are kinds of block, and not counted in `newly_blocked`. `consequential` are requests of actors that
-    this policy suspends. `in_scope` is how many events it looked at; of these `coverage` says for each column that it
+    this policy suspends. What alerts is counted whatever it does besides. `in_scope` is how many events it looked at; of these `coverage` says for each column that it
     needs which share was recorded.
     """
 
@@ -49,6 +49,8 @@ class ChangeImpact:
     maybe_blocked: int = 0
     newly_allowed: int = 0
     maybe_allowed: int = 0
+    newly_alerting: int = 0
+    no_longer_alerting: int = 0
     blocked_actors: int = 0
     in_scope: int = 0
     actors: tuple[tuple[str, int], ...] = ()

@@ -19,11 +19,12 @@ from reconciler.impact.outcomes import UNKNOWN, VIOLATES, outcomes, states_of
 from reconciler.impact.suspended import suspended
 from reconciler.semantics.classify import Shift
 from reconciler.semantics.nodes import is_stateful, parts
-from reconciler.semantics.program import Program
+from reconciler.semantics.program import Effect, Program
 
 #: Policies by key.
 Version = Mapping[str, Program]
 _NO_VOTE: Final = 0
+_LOUD: Final = frozenset((Effect.ALERT, Effect.BLOCK, Effect.THROTTLE, Effect.APPROVAL, Effect.SUSPEND))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,14 @@ class Replay:
 
     `votes` has a row for each touched event and each policy that blocks it, or may, in one of the versions: `seq`,
     `policy`, `old`, `new` (0 not, 1 unknown, 2 blocks). `shifts` has a row for each touched event: `seq`, `old`, `new`
-    (where it stands), `direct_old`, `direct_new` (without suspension) and `shift`, a value of `Shift`.
+    (where it stands), `direct_old`, `direct_new` (without suspension) and `shift`, a value of `Shift`. `alerts` says for
+    each changed policy how many events newly alert, and how many no longer do.
     """
 
     changed: tuple[str, ...]
     votes: ir.Table
     shifts: ir.Table
+    alerts: Mapping[str, tuple[int, int]]
 
 
 def changed_keys(old: Version, new: Version) -> tuple[str, ...]:
@@ -57,14 +60,16 @@ def replay(old: Version, new: Version, events: ir.Table, values: Values | None =
     """Return what the change from *old* to *new* does to *events*; outcomes as they are known, as if in strict mode."""
     values = values or Values(events)
     changed = changed_keys(old, new)
-    both = (_both(key, old.get(key), new.get(key), events, values) for key in changed)
+    sides = {key: tuple(_loud(version.get(key), events, values) for version in (old, new)) for key in changed}
+    alerts = {key: _alerts(*pair) for key, pair in sides.items()}
+    both = (_both(key, old.get(key), new.get(key), pair) for key, pair in sides.items())
     votes = [table for table in both if table is not None]
     differing = [table.filter(table.old != table.new).select("seq") for table in votes]
     was = _held(old, changed, events, values)
     now = _held(new, changed, events, values)
     touched = _seqs([*differing, *_either(was, now)])
     if touched is None:
-        return Replay(changed, _no_votes(), _no_shifts())
+        return Replay(changed, _no_votes(), _no_shifts(), alerts)
     near = events.semi_join(touched, "seq")
     votes = [_store(table.semi_join(touched, "seq")) for table in votes]
     for key in sorted(set(old) - set(changed)):
@@ -73,12 +78,32 @@ def replay(old: Version, new: Version, events: ir.Table, values: Values | None =
             votes.append(_store(table.semi_join(touched, "seq")))
     held_old, held_new = (_everybody(version, changed, near, events, values) for version in (old, new))
     every = reduce(ibis.union, votes) if votes else _no_votes()
-    return Replay(changed, every, _shifts(touched, every, _with(was, held_old), _with(now, held_new)))
+    return Replay(changed, every, _shifts(touched, every, _with(was, held_old), _with(now, held_new)), alerts)
 
 
-def _both(key: str, old: Program | None, new: Program | None, events: ir.Table, values: Values) -> ir.Table | None:
+def _loud(program: Program | None, events: ir.Table, values: Values) -> ir.Table | None:
+    """What one version of a changed policy says, fetched once; None where nobody would hear of it."""
+    if program is None or not program.enabled or not (program.effect in _LOUD or _quarantines(program)):
+        return None
+    return _store(outcomes(program, events, values).select("seq", "outcome", "suspends"))
+
+
+def _alerts(old: ir.Table | None, new: ir.Table | None) -> tuple[int, int]:
+    """How many events newly alert, and how many no longer do."""
+    sure = [None if side is None else side.filter(side.outcome == VIOLATES) for side in (old, new)]
+    return _beyond(sure[1], sure[0]), _beyond(sure[0], sure[1])
+
+
+def _beyond(one: ir.Table | None, other: ir.Table | None) -> int:
+    if one is None:
+        return 0
+    left = one if other is None else one.anti_join(other, "seq")
+    return int(left.count().to_pyarrow().as_py())
+
+
+def _both(key: str, old: Program | None, new: Program | None, said: tuple[ir.Table | None, ...]) -> ir.Table | None:
     """The votes of one policy in two versions."""
-    sides = [_blocking(program, events, values) for program in (old, new)]
+    sides = [_votes(program, rows) for program, rows in zip((old, new), said, strict=True)]
     if sides[0] is None and sides[1] is None:
         return None
     flat = [
@@ -97,14 +122,15 @@ def _zero() -> ir.Value:
     return ibis.literal(_NO_VOTE).cast("int64")
 
 
-def _blocking(program: Program | None, events: ir.Table, values: Values) -> ir.Table | None:
+def _quarantines(program: Program) -> bool:
+    """Whether one of its clauses suspends by itself."""
+    return any(clause.state for group in program.groups for clause in group.clauses)
+
+
+def _votes(program: Program | None, rows: ir.Table | None) -> ir.Table | None:
     """`seq` and `outcome` of the events that a policy blocks or may block; None where it never does."""
-    if program is None or not program.enabled:
+    if program is None or rows is None or not (program.effect.blocks or _quarantines(program)):
         return None
-    quarantines = any(clause.state for group in program.groups for clause in group.clauses)
-    if not program.effect.blocks and not quarantines:
-        return None
-    rows = outcomes(program, events, values)
     if not program.effect.blocks:
         rows = rows.filter(rows.suspends)
     return rows.select("seq", outcome=rows.outcome.cast("int64"))
@@ -112,7 +138,9 @@ def _blocking(program: Program | None, events: ir.Table, values: Values) -> ir.T
 
 def _asked(key: str, program: Program, near: ir.Table, events: ir.Table, values: Values) -> ir.Table | None:
     """The votes of a policy that did not change, over as few events as its history allows."""
-    side = _blocking(program, _reach(program, near, events), values)
+    if not program.enabled:
+        return None
+    side = _votes(program, outcomes(program, _reach(program, near, events), values))
     if side is None:
         return None
     return side.select("seq", old=side.outcome, new=side.outcome).mutate(policy=ibis.literal(key))

@@ -118,6 +118,8 @@ def _change(
         maybe_blocked=counts["maybe_blocked"] or 0,
         newly_allowed=counts["allowed"] or 0,
         maybe_allowed=counts["maybe_allowed"] or 0,
+        newly_alerting=found.alerts[key][0],
+        no_longer_alerting=found.alerts[key][1],
         blocked_actors=counts["actors"] or 0,
         in_scope=scope,
         actors=_actors(stopped),

@@ -17,7 +17,7 @@ from reconciler.impact.store import write_events
 from reconciler.semantics.compile import compile_policy
 from reconciler.semantics.decide import Engine
 from reconciler.semantics.events import Event, parse_event
-from reconciler.semantics.program import Program
+from reconciler.semantics.program import Effect, Program
 
 MONDAY_US = 1_772_409_600_000_000
 HOUR_US = 3_600_000_000
@@ -131,6 +131,17 @@ def test_nothing_that_is_shown_is_raw(folder: Path) -> None:
     assert not any(f"'{event.source_ip}'" in text or event.resource in text for event in traffic())
     assert [example.at for example in found.changes[0].first] == sorted(x.at for x in found.changes[0].first)
     assert len(found.changes[0].first) == 10
+
+
+def test_a_policy_that_only_alerts_is_counted_by_its_alerts(folder: Path) -> None:
+    quiet = replace(NARROW, effect=Effect.ALERT)
+    outside = sum((e.source_ip or "").startswith(("192.168.2.", "192.168.3.")) for e in traffic())
+
+    on = preview_of({}, of(quiet), folder)
+    off = preview_of(of(quiet), {}, folder)
+
+    assert (on.newly_blocked, on.changes[0].newly_alerting, on.changes[0].no_longer_alerting) == (0, outside, 0)
+    assert (off.newly_allowed, off.changes[0].newly_alerting, off.changes[0].no_longer_alerting) == (0, 0, outside)
 
 
 def test_a_suspension_is_counted_apart_from_what_starts_it(folder: Path) -> None:
