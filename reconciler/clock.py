@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import secrets
 import time
 from datetime import UTC, datetime
 
@@ -25,7 +23,11 @@ class SystemRandom:
     """Jitter from a pseudo-random source, nonces from the operating system (`core.ports.Random`)."""
 
     def uniform(self, low: float, high: float) -> float:
+        import random
+
         return random.uniform(low, high)  # noqa: S311 - jitter, not a secret
 
     def nonce(self) -> str:
+        import secrets
+
         return secrets.token_hex(16)

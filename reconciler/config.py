@@ -7,7 +7,6 @@ repository's files come in as bytes.
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -285,6 +284,8 @@ def _read_token_file(path: str, where: str) -> str:
 
 
 def _run_token_command(user: UserConfig) -> str:
+    import subprocess
+
     command = user.token_command or ()
     try:
         done = subprocess.run(command, capture_output=True, timeout=TOKEN_COMMAND_SECONDS, check=False)

@@ -37,21 +37,21 @@ def validate_command(ctx: Context, targets: tuple[str, ...], report: Mapping[str
     """
     import sys
 
-    from reconciler.reports.formats import render_problems_as
     from reconciler.reports.problems import problems_to_json, render_problems
     from reconciler.workflows.session import validate
 
     found = validate(session_of(ctx), targets)
-    write_reports(
-        report,
-        lambda name: render_problems_as(name, found.problems, files=found.files),
-        format=format,
-        json=wants_json(ctx),
-    )
+
+    def render_as(name: str) -> str:
+        from reconciler.reports.formats import render_problems_as
+
+        return render_problems_as(name, found.problems, files=found.files)
+
+    write_reports(report, render_as, format=format, json=wants_json(ctx))
     if wants_json(ctx):
         emit_json(problems_to_json(found.problems))
     elif format != "text":
-        emit(render_problems_as(format, found.problems, files=found.files))
+        emit(render_as(format))
     elif found.problems:
         emit(render_problems(found.problems, files=found.files, color=use_color(sys.stdout)))
     else:

@@ -11,11 +11,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from reconciler.core.annotation import ENDED, GRANTED
 from reconciler.core.canonical import Schema, json_equal
-from reconciler.core.diff import FieldDiff, diff_policy
 from reconciler.core.guard import is_in_force
 from reconciler.core.model import (
     MISSING,
@@ -30,6 +29,9 @@ from reconciler.core.model import (
 )
 from reconciler.core.safe import quoted, safe
 from reconciler.core.schema import merge_patch
+
+if TYPE_CHECKING:
+    from reconciler.core.diff import FieldDiff
 
 #: An exception that ends so many days from now is worth a word.
 SOON: Final = 7
@@ -196,6 +198,8 @@ def _with_enabled(body: Body, enabled: bool) -> Body:
 
 
 def _moved(wanted: Body, other: Body, schema: Schema) -> tuple[FieldDiff, ...]:
+    from reconciler.core.diff import diff_policy
+
     return diff_policy(wanted, other, other, schema)
 
 

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from fractions import Fraction
 from math import ceil
 from typing import Final
 
@@ -216,6 +215,8 @@ def changes_allowed(percent: float, owned: int) -> int:
     >>> changes_allowed(30, 10), changes_allowed(30, 3), changes_allowed(1, 0)
     (3, 1, 1)
     """
+    from fractions import Fraction  # as slow to import as it is rarely needed
+
     return max(1, ceil(Fraction(str(percent)) * owned / 100))
 
 

@@ -14,11 +14,14 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconciler.core.model import Problem, Severity
 from reconciler.errors import ConfigError
-from reconciler.sources.git import Repository
-from reconciler.sources.plumbing import CONTROL, MAX_BYTES
+from reconciler.sources.limits import CONTROL, MAX_BYTES
+
+if TYPE_CHECKING:
+    from reconciler.sources.git import Repository
 
 SETTINGS = "settings.yaml"
 #: More files than this are not a folder of policies.

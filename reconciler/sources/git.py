@@ -22,10 +22,9 @@ from typing import IO, Any, NoReturn
 from reconciler.core.model import CommitInfo
 from reconciler.core.ports import PushResult, PushStatus, RefUpdate, Revision, TreeFile
 from reconciler.errors import ConfigError, GitError, UnreachableError
+from reconciler.sources.limits import CONTROL, MAX_BYTES
 from reconciler.sources.plumbing import (
-    CONTROL,
     FEW,
-    MAX_BYTES,
     REF,
     REMOTE,
     SHA,

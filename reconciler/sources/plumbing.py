@@ -16,9 +16,8 @@ from typing import Any
 from reconciler.core.model import CommitInfo
 from reconciler.core.ports import RefUpdate
 from reconciler.errors import ConfigError, GitError, UnreachableError
+from reconciler.sources.limits import CONTROL
 
-#: No file of a policies repository is larger; larger ones are named, never read (design.md 3).
-MAX_BYTES = 1024 * 1024
 #: More paths than this are not given to git one by one.
 FEW = 64
 
@@ -26,7 +25,6 @@ SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 REF = re.compile(r"refs/[A-Za-z0-9][A-Za-z0-9._%~+-]*(?:/[A-Za-z0-9_][A-Za-z0-9._%+-]*)*")
 REMOTE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]*")
 TREE_PATH = re.compile(r"[A-Za-z0-9._~%/-]+")
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
 _CONTROL_BYTE = re.compile(r"[\x00-\x1f\x7f]")
 
 

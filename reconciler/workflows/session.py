@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconciler import config as settings_module
 from reconciler.config import FILE_NAME, OVERRIDES_NAME, Config, find_root, parse_config
@@ -17,12 +18,14 @@ from reconciler.core.exceptions import apply_exceptions, readings
 from reconciler.core.guard import Overrides, parse_overrides
 from reconciler.core.model import Policy, Problem, Severity, Source, TargetSettings
 from reconciler.core.near import did_you_mean
-from reconciler.core.ports import Clock, Random
 from reconciler.core.problems import FilesError, has_errors
 from reconciler.core.schema import Schemas, find_key_conflicts, load_schemas, merge_patch, policy_key
 from reconciler.errors import ConfigError
 from reconciler.sources.directory import Reading, read_commit, read_directory
-from reconciler.sources.git import Repository, open_repository
+
+if TYPE_CHECKING:
+    from reconciler.core.ports import Clock, Random
+    from reconciler.sources.git import Repository
 
 #: Names the commit whose reconciler.yaml is used, whatever the files under review say
 #: (docs/how-to/plan-without-a-secret.md).
@@ -140,6 +143,8 @@ def _config_of_base(session: Session, own: bytes | None) -> bytes:
 
     Where a token goes and what guards allow is then not for those files to say.
     """
+    from reconciler.sources.git import open_repository
+
     revision = session.environ[CONFIG_COMMIT]
     repository = open_repository(session.root)
     commit = repository.resolve(revision)

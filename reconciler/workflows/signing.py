@@ -11,7 +11,8 @@ from pathlib import Path
 
 from reconciler.errors import ConfigError, GitError, ReconcilerError
 from reconciler.sources.git import Repository
-from reconciler.sources.plumbing import MAX_BYTES, Signature
+from reconciler.sources.limits import MAX_BYTES
+from reconciler.sources.plumbing import Signature
 
 #: Beside reconciler.yaml, in the form of `allowed_signers` in ssh-keygen(1).
 SIGNERS_FILE = ".reconciler/allowed_signers"

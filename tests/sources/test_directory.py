@@ -13,7 +13,7 @@ from reconciler.core.model import Severity
 from reconciler.errors import ConfigError
 from reconciler.sources.directory import Reading, dirty_paths, read_commit, read_directory
 from reconciler.sources.git import open_repository
-from reconciler.sources.plumbing import MAX_BYTES
+from reconciler.sources.limits import MAX_BYTES
 from tests.support.processes import open_descriptors, spawned
 from tests.support.repos import Repo, make_repo
 

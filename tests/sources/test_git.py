@@ -13,7 +13,7 @@ from reconciler.core.model import CommitInfo
 from reconciler.core.ports import PushStatus, RefUpdate, TreeFile
 from reconciler.errors import ConfigError, ExitCode, GitError, UnreachableError
 from reconciler.sources.git import open_repository
-from reconciler.sources.plumbing import MAX_BYTES
+from reconciler.sources.limits import MAX_BYTES
 from tests.support.processes import children, open_descriptors, spawned
 from tests.support.repos import Repo, clone, make_repo
 
