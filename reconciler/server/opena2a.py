@@ -59,13 +59,13 @@ router = APIRouter(prefix="/v1/admin")
 
 @router.get("/security-policies")
 def list_policies(asked: User) -> JSONResponse:
-    """Every policy in the order they were made. Asked for a part, the list also says where the next one begins."""
+    """Every policy in the order they were made. A part of the list says where the next one begins."""
     page = read_page(asked.request, status=400)
     with asked.store.read() as connection:
         query = sa.select(opena2a_policies).where(_own(asked))
         part = read_part(connection, query, opena2a_policies.c.seq, page)
     found: dict[str, Json] = {"policies": [page.show(_to_wire(row)) for row in part.rows], "total": part.total}
-    if page.limit is not None:
+    if part.next is not None:
         found["next"] = part.next
     return list_reply(found, part.total, part.headers)
 

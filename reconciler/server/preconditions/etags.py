@@ -17,7 +17,8 @@ from reconciler.core.model import Json
 from reconciler.server.replies import ApiError
 
 MAX_HEADER: Final = 2000
-_TAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
+_TAG: Final = r'(?:W/)?"[\x21\x23-\x7e]*"'
+_TAGS: Final = re.compile(rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*")
 
 
 def make_etag(policy: Mapping[str, Json]) -> str:
@@ -61,10 +62,9 @@ def _tags(request: Request, header: str) -> list[str] | None:
     values = request.headers.getlist(header)
     if not values:
         return None
-    text = ", ".join(values)
-    if text.strip() == "*":
+    text = ", ".join(values).strip()
+    if text == "*":
         return ["*"]
-    tags = [part.strip() for part in text[:MAX_HEADER].split(",")]
-    if len(text) > MAX_HEADER or not all(_TAG.fullmatch(tag) for tag in tags):
+    if len(text) > MAX_HEADER or not _TAGS.fullmatch(text):
         raise ApiError(400, f"{'If-Match' if header == 'if-match' else 'If-None-Match'} must be * or quoted ETags")
-    return tags
+    return re.findall(_TAG, text)

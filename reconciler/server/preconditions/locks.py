@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from reconciler.core.model import Json
-from reconciler.server import bodies
+from reconciler.server import audit, bodies
 from reconciler.server.auth import Admin, Asked, User
 from reconciler.server.preconditions.changing import changing
 from reconciler.server.preconditions.fencing import HEADER, NAME, read_fence
@@ -126,6 +126,4 @@ def _to_wire(row: Any, now: float) -> dict[str, Json]:
 
 
 def _record(connection: sa.Connection, asked: Asked, action: str, name: str, details: str) -> None:
-    from reconciler.server import audit
-
     audit.record(connection, asked, system="opena2a", action=action, resource=f"lock:{name}", details=details)

@@ -1,7 +1,7 @@
 """`Prefer: set-enabled=true`: a toggle that sets, on a route whose documented toggle flips (RFC 7240).
 
-A server that does not know the preference flips, as it always did; one that does says so in `Preference-Applied`, so the
-same request may go to both, from whoever has just read the policy.
+A server that does not know the preference flips, as it always did; one that does says so in `Preference-Applied`, so
+the same request may go to both, from whoever has just read the policy.
 """
 
 from __future__ import annotations
