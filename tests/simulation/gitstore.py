@@ -12,6 +12,7 @@ from datetime import datetime
 from hashlib import sha1
 from pathlib import Path
 
+from reconciler.core.model import CommitInfo, Policy
 from reconciler.core.ports import PushResult, PushStatus, RefUpdate, Revision, TreeFile
 from reconciler.errors import UnreachableError
 from tests.simulation.chance import Chance
@@ -27,10 +28,15 @@ class Commit:
 
 @dataclass
 class Objects:
-    """Every object there is. Who has which is the clones' matter; blobs everybody has."""
+    """Every object there is. Who has which is the clones' matter; blobs everybody has.
+
+    `desired` and `touched` remember what was read from a commit, which never changes.
+    """
 
     commits: dict[str, Commit] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
+    desired: dict[str, tuple[Policy, ...]] = field(default_factory=dict)
+    touched: dict[str, dict[str, CommitInfo]] = field(default_factory=dict)
 
     def write(self, parent: str | None, changes: Mapping[str, bytes | None], message: str, at: str) -> str:
         files = dict(self.commits[parent].files) if parent is not None else {}

@@ -257,9 +257,13 @@ def path_of(key: str) -> str:
 
 def desired_at(objects: Objects, head: str) -> tuple[Policy, ...]:
     """The policies that a commit of the simulated repository asks for."""
-    files = objects.commits[head].files
-    found = [_policy(json.loads(objects.blobs[blob]), path) for path, blob in files.items() if path.startswith(FOLDER)]
-    return tuple(sorted(found, key=lambda policy: policy.key))
+    known = objects.desired.get(head)
+    if known is None:
+        files = objects.commits[head].files
+        values = ((path, json.loads(objects.blobs[blob])) for path, blob in files.items() if path.startswith(FOLDER))
+        found = [_policy(value, path) for path, value in values]
+        known = objects.desired[head] = tuple(sorted(found, key=lambda policy: policy.key))
+    return known
 
 
 def _policy(value: dict[str, Any], path: str) -> Policy:
@@ -269,6 +273,9 @@ def _policy(value: dict[str, Any], path: str) -> Policy:
 
 def commits_at(objects: Objects, head: str) -> dict[str, CommitInfo]:
     """The commit that touched each path last; for one that is gone, the commit that removed it."""
+    known = objects.touched.get(head)
+    if known is not None:
+        return known
     found: dict[str, CommitInfo] = {}
     chain = objects.chain(head)
     for sha, parent in zip(chain, [*chain[1:], None], strict=True):
@@ -277,6 +284,7 @@ def commits_at(objects: Objects, head: str) -> dict[str, CommitInfo]:
         for path in after.keys() | before.keys():
             if after.get(path) != before.get(path):
                 found.setdefault(path, CommitInfo(sha, "somebody", "change policies"))
+    objects.touched[head] = found
     return found
 
 
