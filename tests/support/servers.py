@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from reconciler.core.ports import Clock
 from reconciler.server.app import create_app
 from reconciler.server.edge import App, Message, Receive, Send
 from reconciler.server.main import running
@@ -84,12 +85,14 @@ class _Recorder:
 
 
 @contextmanager
-def reference_server(*, db: str = ":memory:", email: str = SERVICE, **options: Any) -> Iterator[RunningServer]:
+def reference_server(
+    *, db: str = ":memory:", email: str = SERVICE, clock: Clock | None = None, **options: Any
+) -> Iterator[RunningServer]:
     """A server over a fresh (or the given) database; stopped, with its connections, when the block ends.
 
     *options* are those of `ServerOptions`.
     """
-    store = open_store(db)
+    store = open_store(db, clock=clock)
     log: list[SeenRequest] = []
     try:
         token = store.add_token(email, "admin")

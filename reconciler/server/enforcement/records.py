@@ -55,11 +55,9 @@ def make_findings(
     event = decision.event
     loud = {alert.policy for alert in decision.alerts if not alert.suspension}
     held = dict.fromkeys(alert.policy for alert in decision.alerts if alert.suspension)
-    violated = set(decision.violated)
+    verdicts = {verdict.policy: verdict for verdict in decision.verdicts}
     found: list[tuple[str, str, Effect, bool, Verdict | None]] = [
-        (verdict.policy, "violation", verdict.enforced_effect, verdict.policy in loud, verdict)
-        for verdict in decision.verdicts
-        if verdict.policy in violated
+        (key, "violation", verdicts[key].enforced_effect, key in loud, verdicts[key]) for key in decision.violated
     ]
     found += [(key, "suspension", Effect.SUSPEND, True, None) for key in held]
     rows = []

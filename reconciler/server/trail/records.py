@@ -35,4 +35,5 @@ def add_records(connection: sa.Connection, organization: str, rows: Sequence[Map
     A row has the columns of `events` that are not its place; those left out are null.
     """
     for chain in (EVENTS, SESSIONS):
-        append(connection, chain, organization, [row for row in rows if is_about_session(row) is (chain is SESSIONS)])
+        if mine := [row for row in rows if is_about_session(row) is (chain is SESSIONS)]:
+            append(connection, chain, organization, mine)
