@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from reconciler.core.impact import Impact
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Body: TypeAlias = Mapping[str, Json]
@@ -474,7 +477,10 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Ordered changes for one target at one revision: printable, serializable, comparable (`reconciler.plan/1`)."""
+    """Ordered changes for one target at one revision: printable, serializable, comparable (`reconciler.plan/1`).
+
+    `impact` is what they would have done to recorded events, where some were given; it is no part of the fingerprint.
+    """
 
     tool: str
     fingerprint: str
@@ -490,6 +496,7 @@ class Plan:
     overrides: tuple[Override, ...]
     warnings: tuple[str, ...]
     summary: Mapping[str, int]
+    impact: Impact | None = None
 
     @property
     def is_empty(self) -> bool:

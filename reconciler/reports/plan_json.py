@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
-from typing import Final, NoReturn, TypeVar
+from collections.abc import Sequence
+from typing import Final, NoReturn
 
 from reconciler.core.model import (
     MISSING,
@@ -36,13 +35,26 @@ from reconciler.core.model import (
 )
 from reconciler.core.planform import change_to_json, make_fingerprint, not_done_to_json, target_to_json
 from reconciler.errors import ReconcilerError
+from reconciler.reports.impact_json import impact_from_json, impact_to_json
+from reconciler.reports.shapes import (
+    TIME,
+    Unfit,
+    fitting,
+    list_of,
+    or_none,
+    read_bool,
+    read_count,
+    read_enum,
+    read_object,
+    read_text,
+    read_true,
+)
 
 PLAN_FORMAT: Final = "reconciler.plan/1"
 PLANS_FORMAT: Final = "reconciler.plans/1"
 
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _COUNTS: Final = (*(action.value for action in Action), "in_sync", "unmanaged", "cannot", "held")
 
 
@@ -74,6 +86,7 @@ def plan_to_json(plan: Plan) -> dict[str, Json]:
         "overrides": [_override_to_json(entry) for entry in plan.overrides],
         "warnings": list(plan.warnings),
         "summary": {name: plan.summary.get(name, 0) for name in _COUNTS},
+        **({} if plan.impact is None else {"impact": impact_to_json(plan.impact)}),
     }
 
 
@@ -90,10 +103,6 @@ def _override_to_json(entry: Override) -> dict[str, Json]:
 
 
 # ------------------------------------------------------------------------------------------------ reading
-
-
-class _Unfit(Exception):
-    """What is wrong with a plan file, and where in it."""
 
 
 def plans_from_text(data: bytes, *, where: str) -> list[Plan]:
@@ -121,7 +130,7 @@ def plan_from_json(value: object, *, where: str = "the plan") -> Plan:
     """
     try:
         plan = _plan(value)
-    except _Unfit as error:
+    except Unfit as error:
         raise _error(str(error), where) from error
     if make_fingerprint(plan.target, plan.changes, plan.held, plan.cannot) != plan.fingerprint:
         raise _error("its fingerprint does not fit what it says: it was edited, or another version made it", where)
@@ -154,80 +163,78 @@ def _no_doubles(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 # ------------------------------------------------------------------------------------------------- shapes
 
-_T = TypeVar("_T")
-_E = TypeVar("_E", bound=StrEnum)
-
 
 def _plan(value: object) -> Plan:
     names = ("format", "tool", "fingerprint", "complete", "target", "git", "live", "changes", "held", "cannot")
-    given = _object(value, "", (*names, "unmanaged", "blocked", "overrides", "warnings", "summary"))
+    given = read_object(value, "", (*names, "unmanaged", "blocked", "overrides", "warnings", "summary"), ("impact",))
     if given["format"] != PLAN_FORMAT:
-        raise _Unfit(f"/format: it is not {PLAN_FORMAT}")
-    git = _object(given["git"], "/git", ("head", "last_applied", "dirty", "shallow"))
-    live = _object(given["live"], "/live", ("read_at", "count", "digest"), ("snapshot",))
-    target = _object(given["target"], "/target", ("name", "provider", "url", "mode"))
-    summary = _object(given["summary"], "/summary", _COUNTS)
-    mode = _or_none(_text)(target["mode"], "/target/mode")
+        raise Unfit(f"/format: it is not {PLAN_FORMAT}")
+    git = read_object(given["git"], "/git", ("head", "last_applied", "dirty", "shallow"))
+    live = read_object(given["live"], "/live", ("read_at", "count", "digest"), ("snapshot",))
+    target = read_object(given["target"], "/target", ("name", "provider", "url", "mode"))
+    summary = read_object(given["summary"], "/summary", _COUNTS)
+    mode = or_none(read_text)(target["mode"], "/target/mode")
     if mode not in (None, "STRICT", "MONITORING"):
-        raise _Unfit("/target/mode: STRICT, MONITORING or null")
+        raise Unfit("/target/mode: STRICT, MONITORING or null")
     return Plan(
-        tool=_text(given["tool"], "/tool"),
-        fingerprint=_fitting(_DIGEST)(given["fingerprint"], "/fingerprint"),
-        complete=_bool(given["complete"], "/complete"),
+        tool=read_text(given["tool"], "/tool"),
+        fingerprint=fitting(_DIGEST)(given["fingerprint"], "/fingerprint"),
+        complete=read_bool(given["complete"], "/complete"),
         target=TargetInfo(
-            _text(target["name"], "/target/name"),
-            _text(target["provider"], "/target/provider"),
-            _text(target["url"], "/target/url"),
+            read_text(target["name"], "/target/name"),
+            read_text(target["provider"], "/target/provider"),
+            read_text(target["url"], "/target/url"),
             mode,
         ),
         git=GitInfo(
-            _fitting(_SHA)(git["head"], "/git/head"),
-            _or_none(_fitting(_SHA))(git["last_applied"], "/git/last_applied"),
-            _bool(git["dirty"], "/git/dirty"),
-            _bool(git["shallow"], "/git/shallow"),
+            fitting(_SHA)(git["head"], "/git/head"),
+            or_none(fitting(_SHA))(git["last_applied"], "/git/last_applied"),
+            read_bool(git["dirty"], "/git/dirty"),
+            read_bool(git["shallow"], "/git/shallow"),
         ),
         live=LiveInfo(
-            _fitting(_TIME)(live["read_at"], "/live/read_at"),
-            _count(live["count"], "/live/count"),
-            _fitting(_DIGEST)(live["digest"], "/live/digest"),
-            "snapshot" in live and _true(live["snapshot"], "/live/snapshot"),
+            fitting(TIME)(live["read_at"], "/live/read_at"),
+            read_count(live["count"], "/live/count"),
+            fitting(_DIGEST)(live["digest"], "/live/digest"),
+            "snapshot" in live and read_true(live["snapshot"], "/live/snapshot"),
         ),
-        changes=_list(_change)(given["changes"], "/changes"),
-        held=_list(_not_done)(given["held"], "/held"),
-        cannot=_list(_not_done)(given["cannot"], "/cannot"),
-        unmanaged=_list(_text)(given["unmanaged"], "/unmanaged"),
-        blocked=_list(_text)(given["blocked"], "/blocked"),
-        overrides=_list(_override)(given["overrides"], "/overrides"),
-        warnings=_list(_text)(given["warnings"], "/warnings"),
-        summary={name: _count(summary[name], f"/summary/{name}") for name in _COUNTS},
+        changes=list_of(_change)(given["changes"], "/changes"),
+        held=list_of(_not_done)(given["held"], "/held"),
+        cannot=list_of(_not_done)(given["cannot"], "/cannot"),
+        unmanaged=list_of(read_text)(given["unmanaged"], "/unmanaged"),
+        blocked=list_of(read_text)(given["blocked"], "/blocked"),
+        overrides=list_of(_override)(given["overrides"], "/overrides"),
+        warnings=list_of(read_text)(given["warnings"], "/warnings"),
+        summary={name: read_count(summary[name], f"/summary/{name}") for name in _COUNTS},
+        impact=impact_from_json(given["impact"], "/impact") if "impact" in given else None,
     )
 
 
 def _change(value: object, at: str) -> Change:
     names = ("kind", "key", "id", "action", "origin", "risk", "critical", "adopts", "source", "commit", "fields")
-    given = _object(value, at, (*names, "drift", "calls", "guards"))
-    kind = _enum(Kind, given["kind"], f"{at}/kind")
-    action = _enum(Action, given["action"], f"{at}/action")
-    fields = _list(_field)(given["fields"], f"{at}/fields")
-    calls = _list(_call)(given["calls"], f"{at}/calls")
+    given = read_object(value, at, (*names, "drift", "calls", "guards"))
+    kind = read_enum(Kind, given["kind"], f"{at}/kind")
+    action = read_enum(Action, given["action"], f"{at}/action")
+    fields = list_of(_field)(given["fields"], f"{at}/fields")
+    calls = list_of(_call)(given["calls"], f"{at}/calls")
     operations = _operations(kind, action, fields)
     if len(operations) != len(calls):
-        raise _Unfit(f"{at}/calls: they do not settle this change")
+        raise Unfit(f"{at}/calls: they do not settle this change")
     return Change(
         kind=kind,
-        key=_text(given["key"], f"{at}/key"),
-        id=_or_none(_text)(given["id"], f"{at}/id"),
+        key=read_text(given["key"], f"{at}/key"),
+        id=or_none(read_text)(given["id"], f"{at}/id"),
         action=action,
-        origin=_enum(Origin, given["origin"], f"{at}/origin"),
-        risk=_enum(Risk, given["risk"], f"{at}/risk"),
-        critical=_bool(given["critical"], f"{at}/critical"),
-        adopts=_bool(given["adopts"], f"{at}/adopts"),
-        source=_or_none(_source)(given["source"], f"{at}/source"),
-        commit=_or_none(_commit)(given["commit"], f"{at}/commit"),
+        origin=read_enum(Origin, given["origin"], f"{at}/origin"),
+        risk=read_enum(Risk, given["risk"], f"{at}/risk"),
+        critical=read_bool(given["critical"], f"{at}/critical"),
+        adopts=read_bool(given["adopts"], f"{at}/adopts"),
+        source=or_none(_source)(given["source"], f"{at}/source"),
+        commit=or_none(_commit)(given["commit"], f"{at}/commit"),
         fields=fields,
-        drift=_or_none(_drift)(given["drift"], f"{at}/drift"),
+        drift=or_none(_drift)(given["drift"], f"{at}/drift"),
         calls=tuple(Call(method, path, name) for (method, path), name in zip(calls, operations, strict=True)),
-        guards=_list(_text)(given["guards"], f"{at}/guards"),
+        guards=list_of(read_text)(given["guards"], f"{at}/guards"),
     )
 
 
@@ -243,132 +250,62 @@ def _operations(kind: Kind, action: Action, fields: Sequence[FieldChange]) -> tu
 
 
 def _field(value: object, at: str) -> FieldChange:
-    given = _object(value, at, ("pointer", "op", "risk", "origin"), ("live", "desired", "last_applied"))
+    given = read_object(value, at, ("pointer", "op", "risk", "origin"), ("live", "desired", "last_applied"))
     return FieldChange(
-        _text(given["pointer"], f"{at}/pointer"),
-        _enum(Op, given["op"], f"{at}/op"),
+        read_text(given["pointer"], f"{at}/pointer"),
+        read_enum(Op, given["op"], f"{at}/op"),
         given.get("live", MISSING),
         given.get("desired", MISSING),
         given.get("last_applied", MISSING),
-        _enum(Risk, given["risk"], f"{at}/risk"),
-        _enum(Origin, given["origin"], f"{at}/origin"),
+        read_enum(Risk, given["risk"], f"{at}/risk"),
+        read_enum(Origin, given["origin"], f"{at}/origin"),
     )
 
 
 def _call(value: object, at: str) -> tuple[str, str]:
-    given = _object(value, at, ("method", "path"))
-    method = _text(given["method"], f"{at}/method")
+    given = read_object(value, at, ("method", "path"))
+    method = read_text(given["method"], f"{at}/method")
     if method not in ("POST", "PUT", "PATCH", "DELETE"):
-        raise _Unfit(f"{at}/method: POST, PUT, PATCH or DELETE")
-    return method, _text(given["path"], f"{at}/path")
+        raise Unfit(f"{at}/method: POST, PUT, PATCH or DELETE")
+    return method, read_text(given["path"], f"{at}/path")
 
 
 def _source(value: object, at: str) -> Source:
-    given = _object(value, at, ("path", "line"))
-    return Source(_text(given["path"], f"{at}/path"), _count(given["line"], f"{at}/line"))
+    given = read_object(value, at, ("path", "line"))
+    return Source(read_text(given["path"], f"{at}/path"), read_count(given["line"], f"{at}/line"))
 
 
 def _commit(value: object, at: str) -> CommitInfo:
-    given = _object(value, at, ("sha", "author", "subject"))
+    given = read_object(value, at, ("sha", "author", "subject"))
     return CommitInfo(
-        _fitting(_SHA)(given["sha"], f"{at}/sha"),
-        _text(given["author"], f"{at}/author"),
-        _text(given["subject"], f"{at}/subject"),
+        fitting(_SHA)(given["sha"], f"{at}/sha"),
+        read_text(given["author"], f"{at}/author"),
+        read_text(given["subject"], f"{at}/subject"),
     )
 
 
 def _drift(value: object, at: str) -> Drift:
-    given = _object(value, at, ("actor", "at", "audit_id", "confidence"))
-    actor, when, audit_id = (_or_none(_text)(given[name], f"{at}/{name}") for name in ("actor", "at", "audit_id"))
-    return Drift(actor, when, audit_id, _enum(Confidence, given["confidence"], f"{at}/confidence"))
+    given = read_object(value, at, ("actor", "at", "audit_id", "confidence"))
+    actor, when, audit_id = (or_none(read_text)(given[name], f"{at}/{name}") for name in ("actor", "at", "audit_id"))
+    return Drift(actor, when, audit_id, read_enum(Confidence, given["confidence"], f"{at}/confidence"))
 
 
 def _not_done(value: object, at: str) -> NotDone:
-    given = _object(value, at, ("key", "action", "reason"))
+    given = read_object(value, at, ("key", "action", "reason"))
     return NotDone(
-        _text(given["key"], f"{at}/key"),
-        _enum(Action, given["action"], f"{at}/action"),
-        _text(given["reason"], f"{at}/reason"),
+        read_text(given["key"], f"{at}/key"),
+        read_enum(Action, given["action"], f"{at}/action"),
+        read_text(given["reason"], f"{at}/reason"),
     )
 
 
 def _override(value: object, at: str) -> Override:
-    given = _object(value, at, ("guard", "policy", "reason", "owner", "until"), ("target",))
+    given = read_object(value, at, ("guard", "policy", "reason", "owner", "until"), ("target",))
     return Override(
-        guard=_text(given["guard"], f"{at}/guard"),
-        policy=_text(given["policy"], f"{at}/policy"),
-        target=_or_none(_text)(given.get("target"), f"{at}/target"),
-        reason=_text(given["reason"], f"{at}/reason"),
-        owner=_text(given["owner"], f"{at}/owner"),
-        until=_text(given["until"], f"{at}/until"),
+        guard=read_text(given["guard"], f"{at}/guard"),
+        policy=read_text(given["policy"], f"{at}/policy"),
+        target=or_none(read_text)(given.get("target"), f"{at}/target"),
+        reason=read_text(given["reason"], f"{at}/reason"),
+        owner=read_text(given["owner"], f"{at}/owner"),
+        until=read_text(given["until"], f"{at}/until"),
     )
-
-
-# --------------------------------------------------------------------------------------------------- types
-
-
-def _object(value: object, at: str, required: Sequence[str], optional: Sequence[str] = ()) -> Mapping[str, Json]:
-    if not isinstance(value, dict):
-        raise _Unfit(f"{at or 'the whole'}: it must be an object")
-    missing = [name for name in required if name not in value]
-    if missing:
-        raise _Unfit(f"{at}/{missing[0]}: it is missing")
-    if len(value) > len(required) + sum(name in value for name in optional):
-        raise _Unfit(f"{at or 'the whole'}: it has a key that a plan does not have")
-    return value
-
-
-def _text(value: object, at: str) -> str:
-    if not isinstance(value, str):
-        raise _Unfit(f"{at}: it must be text")
-    return value
-
-
-def _bool(value: object, at: str) -> bool:
-    if not isinstance(value, bool):
-        raise _Unfit(f"{at}: it must be true or false")
-    return value
-
-
-def _true(value: object, at: str) -> bool:
-    if value is not True:
-        raise _Unfit(f"{at}: it must be true, or not be there")
-    return True
-
-
-def _count(value: object, at: str) -> int:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 2**53:
-        raise _Unfit(f"{at}: it must be a whole number, not negative")
-    return value
-
-
-def _enum(kind: type[_E], value: object, at: str) -> _E:
-    text = _text(value, at)
-    if text not in [str(member) for member in kind]:
-        raise _Unfit(f"{at}: it must be one of {', '.join(kind)}")
-    return kind(text)
-
-
-def _fitting(pattern: re.Pattern[str]) -> Callable[[object, str], str]:
-    def read(value: object, at: str) -> str:
-        text = _text(value, at)
-        if not pattern.fullmatch(text):
-            raise _Unfit(f"{at}: it is not written as plans write it")
-        return text
-
-    return read
-
-
-def _or_none(read: Callable[[object, str], _T]) -> Callable[[object, str], _T | None]:
-    return lambda value, at: None if value is None else read(value, at)
-
-
-def _list(read: Callable[[object, str], _T]) -> Callable[[object, str], tuple[_T, ...]]:
-    def read_all(value: object, at: str) -> tuple[_T, ...]:
-        if not isinstance(value, list):
-            raise _Unfit(f"{at}: it must be a list")
-        return tuple(read(entry, f"{at}/{number}") for number, entry in enumerate(value))
-
-    return read_all
