@@ -15,6 +15,7 @@ from fastapi import Request
 
 from reconciler.server.auth import Asked
 from reconciler.server.enforcement.changes import note
+from reconciler.server.pages.states import keep_state
 from reconciler.server.store import Caller, Store
 from reconciler.server.trail.chain import AUDIT, append
 
@@ -107,4 +108,5 @@ def _add(connection: sa.Connection, store: Store, organization: str, row: dict[s
     entry_id, at = store.make_id("log-"), store.timestamp()
     end = append(connection, AUDIT, organization, [{"id": entry_id, "timestamp": at, **row}])
     note(connection, organization, row, at)
+    keep_state(connection, organization, row, entry_id)
     return Entry(entry_id, end.number)
