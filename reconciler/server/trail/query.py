@@ -145,7 +145,7 @@ def text_of(instant: int) -> str:
     >>> text_of(1), text_of(0)
     ('1970-01-01T00:00:00.001Z', '1970-01-01T00:00:00.000Z')
     """
-    milliseconds = -(-instant // 1000)
+    milliseconds = max(0, -(-instant // 1000))  # nothing was written before 1970
     try:
         found = _EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:

@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,23 +22,28 @@ from tests.server.trail.rows import ORGANIZATION, add_entries, add_events
 from tests.support.clocks import FakeClock
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "trail.db"
-
-
-@pytest.fixture
-def touched(path: Path) -> Iterator[tuple[Store, sqlite3.Connection]]:
-    """A trail of seven entries and five records, and a hand on its file that no trigger holds back."""
-    clock = FakeClock()
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, sqlite3.Connection, sqlite3.Connection]]:
+    """A trail of seven entries and five records, a hand on its file that no trigger holds back, and a copy."""
+    path, clock = tmp_path_factory.mktemp("trail") / "trail.db", FakeClock()
     store = open_store(str(path), clock=clock)
     add_entries(store, 7)
     add_events(store, clock, *({"trust_score": 0.1 + number, "actor_roles": ["b", "a"]} for number in range(5)))
-    with closing(sqlite3.connect(path, isolation_level=None)) as hand:
+    with closing(sqlite3.connect(path, isolation_level=None)) as hand, closing(sqlite3.connect(":memory:")) as copy:
+        hand.execute("PRAGMA synchronous = OFF")
         for (name,) in hand.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             hand.execute(f"DROP TRIGGER {name}")
-        yield store, hand
+        hand.backup(copy)
+        yield store, hand, copy
     store.close()
+
+
+@pytest.fixture
+def touched(whole: tuple[Store, sqlite3.Connection, sqlite3.Connection]) -> tuple[Store, sqlite3.Connection]:
+    """The trail as it was, and the hand."""
+    store, hand, copy = whole
+    copy.backup(hand)
+    return store, hand
 
 
 def test_the_first_entry_s_hash_is_the_sha256_of_its_json(store: Store) -> None:
