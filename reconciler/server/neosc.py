@@ -10,21 +10,20 @@ import re
 from typing import Any, Final
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from reconciler.core.model import Json
 from reconciler.server import audit, bodies
-from reconciler.server.auth import Admin, Asked, User, read_body
-from reconciler.server.credentials import is_password, make_token
+from reconciler.server.auth import Admin, Asked, User
 from reconciler.server.enforcement.changes import bump
 from reconciler.server.preconditions.changing import changing
 from reconciler.server.preconditions.etags import etag_headers, taken_status
 from reconciler.server.preconditions.paging import read_page, read_part
 from reconciler.server.preconditions.wishes import read_wish, wish_headers
-from reconciler.server.replies import ApiError, list_reply, reply
-from reconciler.server.store import Caller, Store
-from reconciler.server.tables import neosc_policies, users
+from reconciler.server.replies import ApiError, list_reply
+from reconciler.server.store import Store
+from reconciler.server.tables import neosc_policies
 from reconciler.server.trail.entries import Entry
 
 SYSTEM: Final = "neosc"
@@ -57,7 +56,6 @@ DEFAULTS: Final[tuple[dict[str, Any], ...]] = (
 )
 
 _ALL: Final = sa.select(neosc_policies)
-_LOGIN_LIFETIME: Final = 24 * 3600.0
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _FIELDS: Final[dict[str, bodies.Check]] = {
     "id": lambda value: None if isinstance(value, str) and _ID.fullmatch(value) else f"text like {_ID.pattern}",
@@ -72,28 +70,6 @@ _FIELDS: Final[dict[str, bodies.Check]] = {
 
 router = APIRouter(prefix="/api")
 announced = APIRouter(prefix="/api")
-
-
-@router.post("/auth/login")
-def login(request: Request) -> JSONResponse:
-    """A token for one day, for an account with a password. Which of the two was wrong is not said."""
-    body = read_body(request)
-    bodies.check_fields(
-        body, {"email": bodies.text(255), "password": bodies.text(1024)}, status=422, required=("email", "password")
-    )
-    store: Store = request.app.state.store
-    email, password = str(body["email"]).strip().lower(), str(body["password"])
-    with store.read() as connection:
-        user = connection.execute(sa.select(users).where(users.c.email == email)).first()
-    if not is_password(password, None if user is None else user.password) or user is None:
-        raise ApiError(401, "Invalid credentials")
-    token, caller = make_token(), Caller(user.id, user.email, user.role, user.organization, frozenset())
-    with store.write() as connection:
-        store.insert_token(connection, token, user.id, user.role, _LOGIN_LIFETIME)
-        audit.add_entry(connection, store, caller, request, SYSTEM, "login", f"user:{user.id}", "User logged in")
-    shown = {"id": user.id, "email": user.email, "name": user.name, "organization": user.organization}
-    account = {**shown, "role": user.role, "mfa_enabled": False}
-    return reply({"access_token": token, "token_type": "bearer", "user": account})
 
 
 @router.get("/policies")

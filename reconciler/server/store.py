@@ -6,10 +6,9 @@ SQLite gets `BEGIN IMMEDIATE`, other databases an advisory lock, so that a read 
 
 from __future__ import annotations
 
-import hmac
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +20,14 @@ from sqlalchemy.pool import StaticPool
 from reconciler.clock import SystemClock, SystemRandom
 from reconciler.core.ports import Clock, Random
 from reconciler.errors import ConfigError
-from reconciler.server.accounts.scopes import choose_scopes, read_scopes, write_scopes
-from reconciler.server.credentials import hash_password, hash_token, make_token
+from reconciler.server.accounts.people import change_user, find_user_id, insert_user
+from reconciler.server.accounts.scopes import read_scopes
+from reconciler.server.accounts.tokens import find_token, insert_token
+from reconciler.server.credentials import COST, Cost, hash_token, make_token
 from reconciler.server.migrations import bring_up
-from reconciler.server.tables import tokens, users
+from reconciler.server.tables import tokens
 
 MEMORY: Final = ":memory:"
-ROLES: Final = ("admin", "user")
 DEFAULT_ORGANIZATION: Final = "default"
 
 
@@ -50,8 +50,8 @@ class Caller:
 class Store:
     """An open database. `read()` and `write()` are the only ways in; both end with the block, both from any thread."""
 
-    def __init__(self, engine: sa.Engine, *, clock: Clock, random: Random) -> None:
-        self._clock, self._random = clock, random
+    def __init__(self, engine: sa.Engine, *, clock: Clock, random: Random, password_cost: Cost = COST) -> None:
+        self._clock, self._random, self.password_cost = clock, random, password_cost
         self._engine, self._readers, self._writers = engine, *_engines(engine)
         self._turn = threading.RLock()
         self._writer: int | None = None
@@ -108,35 +108,33 @@ class Store:
 
         An account that is there stays in its organization.
         """
-        changed = {"role": role} if password is None else {"role": role, "password": hash_password(password)}
+        values = {"role": role} if password is None else {"role": role, "password": password}
         with self.write() as connection:
             user_id = self._user_id(connection, email, role, organization)
-            connection.execute(users.update().where(users.c.id == user_id).values(**changed))
+            change_user(connection, self, user_id, **values)
         return user_id
 
-    def add_token(self, email: str, role: str, *, token: str | None = None, lifetime: float | None = None) -> str:
+    def add_token(
+        self,
+        email: str,
+        role: str,
+        *,
+        token: str | None = None,
+        lifetime: float | None = None,
+        scopes: Collection[str] | None = None,
+        organization: str = DEFAULT_ORGANIZATION,
+    ) -> str:
         """Store a token for this account, made when it is not there yet, and return it: the only time it is seen.
 
-        The role is the token's: an account that is there keeps its own. A given *token* that is already known stays as
-        it is. *lifetime* is in seconds; without it the token never ends.
+        The role is the token's: an account that is there keeps its own, and its organization. A given *token* that is
+        already known stays as it is. *lifetime* is in seconds; without it the token never ends.
         """
         token = token or make_token()
         with self.write() as connection:
-            known = connection.execute(sa.select(tokens.c.hash).where(tokens.c.hash == hash_token(token))).first()
-            if known is None:
-                self.insert_token(connection, token, self._user_id(connection, email, role), role, lifetime)
+            if connection.execute(sa.select(tokens.c.hash).where(tokens.c.hash == hash_token(token))).first() is None:
+                user_id = self._user_id(connection, email, role, organization)
+                insert_token(connection, self, token, user_id, role, lifetime=lifetime, scopes=scopes)
         return token
-
-    def insert_token(
-        self, connection: sa.Connection, token: str, user_id: str, role: str, lifetime: float | None
-    ) -> None:
-        """Store *token*, hashed, inside a transaction of the caller, and forget those whose time is over."""
-        now = self.seconds()
-        connection.execute(tokens.delete().where(tokens.c.expires_at <= now))
-        ends = None if lifetime is None else now + lifetime
-        row = {"hash": hash_token(token), "id": self.make_id("tok-"), "user_id": user_id, "name": "", "role": role}
-        scopes = write_scopes(choose_scopes(role, None))
-        connection.execute(tokens.insert().values(**row, scopes=scopes, created_at=self.timestamp(), expires_at=ends))
 
     def has_tokens(self) -> bool:
         with self.read() as connection:
@@ -144,37 +142,23 @@ class Store:
 
     def find_caller(self, token: str) -> Caller | None:
         """Whoever this token was made for; None when nobody, or when its time is over."""
-        wanted = hash_token(token)
-        shown = (tokens.c.hash, tokens.c.id.label("credential"), tokens.c.role, tokens.c.scopes, tokens.c.expires_at)
-        query = sa.select(*shown, users.c.id, users.c.email, users.c.organization)
         with self.read() as connection:
-            row = connection.execute(query.join(users).where(tokens.c.hash == wanted)).first()
-        if row is None or not hmac.compare_digest(row.hash, wanted):
+            row = find_token(connection, token, self.seconds())
+        if row is None:
             return None
-        if row.expires_at is not None and row.expires_at <= self.seconds():
-            return None
-        return Caller(row.id, row.email, row.role, row.organization, read_scopes(row.scopes), row.credential)
+        return Caller(row.user_id, row.email, row.role, row.organization, read_scopes(row.scopes), row.id)
 
-    def _user_id(
-        self, connection: sa.Connection, email: str, role: str, organization: str = DEFAULT_ORGANIZATION
-    ) -> str:
-        """The account's id; an account that is not there is made, with this role and no password."""
-        if role not in ROLES:
-            raise ValueError(f"no such role: {role}")
-        email = email.strip().lower()
-        found = connection.execute(sa.select(users.c.id).where(users.c.email == email)).scalar()
-        if found is not None:
-            return str(found)
-        user_id = self.make_id("user-")
-        fresh = {"id": user_id, "email": email, "name": email.partition("@")[0], "organization": organization}
-        connection.execute(users.insert().values(**fresh, role=role, created_at=self.timestamp()))
-        return user_id
+    def _user_id(self, connection: sa.Connection, email: str, role: str, organization: str) -> str:
+        found = find_user_id(connection, email)
+        return found or insert_user(connection, self, email=email, role=role, organization=organization)
 
 
-def open_store(db: str | None = None, *, clock: Clock | None = None, random: Random | None = None) -> Store:
+def open_store(
+    db: str | None = None, *, clock: Clock | None = None, random: Random | None = None, password_cost: Cost = COST
+) -> Store:
     """Open a database and bring its tables up to date. *db* is `:memory:` (default), a path, or a database URL.
 
-    A new SQLite file can be read by its owner only.
+    A new SQLite file can be read by its owner only. Only tests want passwords at another cost.
     """
     try:
         engine = _make_engine(db or MEMORY)
@@ -191,7 +175,7 @@ def open_store(db: str | None = None, *, clock: Clock | None = None, random: Ran
             where="--db",
             fix="give a path in a folder that exists, :memory:, or a URL whose driver is installed",
         ) from error
-    return Store(engine, clock=clock or SystemClock(), random=random or SystemRandom())
+    return Store(engine, clock=clock or SystemClock(), random=random or SystemRandom(), password_cost=password_cost)
 
 
 def _make_engine(db: str) -> sa.Engine:

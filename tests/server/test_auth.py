@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,24 +13,27 @@ from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from starlette.routing import Route
 
 from reconciler.clock import SystemRandom
 from reconciler.server import neosc, opena2a
-from reconciler.server.credentials import hash_password, is_password, make_token
+from reconciler.server.accounts import routes as accounts
+from reconciler.server.credentials import hash_password, is_outdated, is_password, make_token
 from reconciler.server.store import open_store
-from tests.support.servers import RunningServer, reference_server
+from reconciler.server.tables import users
+from tests.support.servers import CHEAP, RunningServer, reference_server
 
 OPEN = {("POST", "/api/auth/login")}
 ROUTES = [
     (method, route.path)
-    for router in (neosc.router, neosc.announced, opena2a.router)
+    for router in (neosc.router, neosc.announced, opena2a.router, accounts.router)
     for route in router.routes
     if isinstance(route, Route)
     for method in sorted(route.methods or ())
     if (method, route.path) not in OPEN
 ]
-MUTATING = [route for route in ROUTES if route[0] != "GET"]
+FOR_ADMINS = [route for route in ROUTES if route[0] != "GET" or route[1] in ("/v1/admin/users", "/v1/admin/tokens")]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +50,7 @@ def web(server: RunningServer) -> Iterator[httpx.Client]:
 
 def ask(web: httpx.Client, route: tuple[str, str], authorization: str | None) -> httpx.Response:
     headers = {} if authorization is None else {"Authorization": authorization}
-    path = route[1].replace("{policy_id}", "pol-mfa-required")
+    path = re.sub(r"\{\w+\}", "pol-mfa-required", route[1])
     return web.request(route[0], path, headers=headers, json={"enabled": False})
 
 
@@ -57,8 +63,8 @@ def error(route: tuple[str, str], sentence: str) -> dict[str, str]:
     return {"error" if route[1].startswith("/v1") else "detail": sentence}
 
 
-def test_the_table_has_every_route_of_both_systems() -> None:
-    assert len(ROUTES) == 3 + 3 + 9
+def test_the_table_has_every_route_of_both_systems_and_of_accounts() -> None:
+    assert len(ROUTES) == 2 + 3 + 8 + 8
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -95,7 +101,7 @@ def test_a_user_reads_everything_and_changes_nothing(
 
     reply = ask(web, route, f"Bearer {token}")
 
-    if route in MUTATING:
+    if route in FOR_ADMINS:
         assert (reply.status_code, reply.json()) == (403, error(route, "Admin access required"))
     else:
         assert reply.status_code in (200, 404)
@@ -159,12 +165,57 @@ def test_no_secret_stands_in_the_database_file(tmp_path: Path) -> None:
 
 
 def test_a_password_is_known_again_and_hashed_anew_each_time() -> None:
-    first, second = hash_password("pässword"), hash_password("pässword")
+    first, second = hash_password("pässword", CHEAP), hash_password("pässword", CHEAP)
 
     assert first != second
     assert is_password("pässword", first)
     assert not is_password("password", first)
-    assert not is_password("", None)
+    assert not is_password("", None, CHEAP)
+
+
+def test_a_password_costs_what_owasp_asks_for() -> None:
+    stored = hash_password("pässword")
+
+    assert stored.startswith("scrypt$16384$8$5$")
+    assert is_password("pässword", stored)
+
+
+def test_a_password_is_hashed_anew_when_its_cost_is_not_todays(web: httpx.Client, server: RunningServer) -> None:
+    salt = base64.b64encode(b"salt").decode()
+    made = base64.b64encode(hashlib.scrypt(b"correct horse", salt=b"salt", n=1024, r=8, p=1)).decode()
+    old = f"scrypt$1024$8$1${salt}${made}"
+    server.store.add_user("old@example.com", "user")
+    with server.store.write() as connection:
+        connection.execute(users.update().where(users.c.email == "old@example.com").values(password=old))
+    credentials = {"email": "old@example.com", "password": "correct horse"}
+
+    first = web.post("/api/auth/login", json=credentials)
+
+    with server.store.read() as connection:
+        stored = connection.execute(sa.select(users.c.password).where(users.c.email == "old@example.com")).scalar_one()
+    assert first.status_code == 200
+    assert is_outdated(old, CHEAP)
+    assert stored != old
+    assert not is_outdated(stored, CHEAP)
+    assert web.post("/api/auth/login", json=credentials).status_code == 200
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_token_does_what_its_scopes_say_and_no_more(
+    web: httpx.Client, server: RunningServer, route: tuple[str, str]
+) -> None:
+    needed = "accounts" if route[1].startswith(("/v1/admin/users", "/v1/admin/tokens")) else "write"
+    needed = needed if route in FOR_ADMINS else "read"
+    others = {"read", "write", "evaluate", "accounts"} - {needed}
+    without = server.store.add_token("gitops@example.com", "admin", scopes=others)
+    with_it = server.store.add_token("gitops@example.com", "admin", scopes={needed})
+    before = state(web, server)
+
+    refused, answered = (ask(web, route, f"Bearer {token}") for token in (without, with_it))
+
+    assert (refused.status_code, refused.json()) == (403, error(route, f"The token lacks the scope: {needed}"))
+    assert answered.status_code not in (401, 403)
+    assert needed == "write" or state(web, server) == before
 
 
 @dataclass

@@ -20,6 +20,8 @@ from reconciler.server.options import ServerOptions
 from reconciler.server.store import Store, open_store
 
 SERVICE = "gitops@example.com"
+#: scrypt that costs nothing: tests log in often.
+CHEAP = (2, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,11 @@ class RunningServer:
         return f"{self.url}/v1"
 
     @property
+    def aim_url(self) -> str:
+        """Only with `quirks`, see `ServerOptions`."""
+        return f"{self.url}/api/v1"
+
+    @property
     def mutations(self) -> list[SeenRequest]:
         """The mutating requests, in the order their bodies were complete."""
         return [request for request in self.request_log if request.is_mutating]
@@ -92,7 +99,7 @@ def reference_server(
 
     *options* are those of `ServerOptions`.
     """
-    store = open_store(db, clock=clock)
+    store = open_store(db, clock=clock, password_cost=CHEAP)
     log: list[SeenRequest] = []
     try:
         token = store.add_token(email, "admin")

@@ -42,21 +42,25 @@ class Session:
 
 
 def open_session(store: Store, user_id: str, *, user_agent: str = "", old_cookie: str | None = None) -> str:
+    """As `insert_session`, in a transaction of its own."""
+    with store.write() as connection:
+        return insert_session(connection, store, user_id, user_agent=user_agent, old_cookie=old_cookie)
+
+
+def insert_session(
+    connection: sa.Connection, store: Store, user_id: str, *, user_agent: str = "", old_cookie: str | None = None
+) -> str:
     """Start a session and return its cookie, the only time it is seen.
 
     A login always makes a new one and closes the *old_cookie*'s, so a cookie planted before is worth nothing after.
     """
     cookie, now = make_token(), store.seconds()
+    connection.execute(sessions.delete().where(_is_over(now)))
+    if old_cookie is not None:
+        connection.execute(sessions.delete().where(sessions.c.hash == hash_token(old_cookie)))
     row = {"hash": hash_token(cookie), "id": store.make_id("ses-"), "user_id": user_id, "created_at": store.timestamp()}
-    with store.write() as connection:
-        connection.execute(sessions.delete().where(_is_over(now)))
-        if old_cookie is not None:
-            connection.execute(sessions.delete().where(sessions.c.hash == hash_token(old_cookie)))
-        connection.execute(
-            sessions.insert().values(
-                **row, user_agent=user_agent[:_MAX_USER_AGENT], seen_at=now, ends_at=now + ABSOLUTE_SECONDS
-            )
-        )
+    times = {"seen_at": now, "ends_at": now + ABSOLUTE_SECONDS}
+    connection.execute(sessions.insert().values(**row, **times, user_agent=user_agent[:_MAX_USER_AGENT]))
     return cookie
 
 
