@@ -24,6 +24,7 @@ SETTINGS_NAME = "settings.yaml"
 TOKEN_COMMAND_SECONDS = 10.0
 NOTICES = ("drift", "failure")
 NOTIFY_SECRET = "RECONCILER_NOTIFY_SECRET"  # noqa: S105 - the name of a variable
+ALERT_SECRET = "RECONCILER_ALERT_SECRET"  # noqa: S105 - the name of a variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +245,11 @@ def read_token(target: str, environ: Mapping[str, str], user: UserConfig) -> Sec
 def read_notify_secret(environ: Mapping[str, str]) -> Secret | None:
     """Return what notices are signed with, from `RECONCILER_NOTIFY_SECRET` or the file its `_FILE` form names."""
     return _secret_from(environ, NOTIFY_SECRET, "environment")
+
+
+def read_alert_secret(environ: Mapping[str, str]) -> Secret | None:
+    """Return what the server's notices of alerts are signed with, found as the one of `read_notify_secret`."""
+    return _secret_from(environ, ALERT_SECRET, "environment")
 
 
 def _secret_from(environ: Mapping[str, str], name: str, where: str) -> Secret | None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from reconciler.core.model import Change, Json, Outcome, Status
+from reconciler.core.secret import Secret
 from reconciler.errors import ExitCode
 
 NOTICE_FORMAT: Final = "reconciler.notice/1"
@@ -65,6 +66,11 @@ def stamp(notice: Mapping[str, Json], at: datetime, nonce: str) -> bytes:
     moment = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     head: dict[str, Json] = {"format": NOTICE_FORMAT, "id": nonce, "at": moment, "finding": finding}
     return json.dumps({**head, **notice}, ensure_ascii=True).encode("ascii")
+
+
+def signed(body: bytes, secret: Secret) -> dict[str, str]:
+    """Return the header that shows who sent *body*, byte by byte as it is."""
+    return {"X-Reconciler-Signature": f"sha256={secret.sign(body)}"}
 
 
 def _notice(kind: str, target: str, head: str | None, rest: Mapping[str, Json]) -> dict[str, Json]:

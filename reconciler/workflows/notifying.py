@@ -17,7 +17,7 @@ from reconciler.core.secret import Secret
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.executor import in_threads
 from reconciler.providers.http import Sent, Transport
-from reconciler.reports.notice import drift_notice, failure_notice, stamp
+from reconciler.reports.notice import drift_notice, failure_notice, signed, stamp
 from reconciler.sources.git import open_repository
 from reconciler.workflows.applying import Run
 from reconciler.workflows.planning import PlannedTargets
@@ -106,7 +106,7 @@ def _tell(session: Session, event: str, receivers: Sequence[Receiver], notice: M
 def _job(session: Session, url: str, body: bytes, secret: Secret) -> Callable[[], None]:
     def run() -> None:
         try:
-            why = _post(session, url, body, {"X-Reconciler-Signature": f"sha256={secret.sign(body)}"})
+            why = _post(session, url, body, signed(body, secret))
         except ReconcilerError as error:
             why = error.what
         if why is not None:
