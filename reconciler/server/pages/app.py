@@ -18,7 +18,7 @@ from reconciler.server.pages.trail import ChainWatch
 from reconciler.server.pages.visit import wants_json
 from reconciler.server.replies import reply
 
-router = APIRouter(include_in_schema=False)
+_files = APIRouter(include_in_schema=False)
 
 #: Addresses of the APIs: what goes wrong there is said in the shape of their documents, never as a page.
 _APIS: Final = ("/api", "/v1")
@@ -32,7 +32,7 @@ _SAID: Final[Mapping[int, tuple[str, str]]] = {
 }
 
 
-@router.get(assets.PREFIX + "{name:path}")
+@_files.get(assets.PREFIX + "{name:path}")
 def static(name: str, request: Request) -> Response:
     found = assets.asset_reply(request, name)
     if found is None:
@@ -40,12 +40,15 @@ def static(name: str, request: Request) -> Response:
     return found
 
 
-for _part in (overview, glass, policies, trail, findings, mode, account, login):
-    router.include_router(_part.router)
+#: Every page. They are no part of the APIs, so no document of theirs tells of them.
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    _files,
+    *(each.router for each in (overview, glass, policies, trail, findings, mode, account, login)),
+)
 
 
 def install(app: FastAPI) -> None:
-    """Have *app* answer what keeps a page from being shown; the routes are `router`'s."""
+    """Have *app* answer what keeps a page from being shown; the routes are `ROUTERS`."""
     app.state.chains = ChainWatch()
     app.add_exception_handler(LoginNeeded, _ask_to_log_in)
     app.add_exception_handler(PageError, _refuse)

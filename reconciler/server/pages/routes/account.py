@@ -25,7 +25,7 @@ from reconciler.server.pages.visit import Looking, Sending, Sent, Visit
 from reconciler.server.replies import ApiError
 from reconciler.server.trail.entries import SERVER, record
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 
 @dataclass(frozen=True, slots=True)

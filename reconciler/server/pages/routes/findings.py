@@ -24,7 +24,7 @@ PAGE_SIZE: Final = 50
 _FILTERS: Final = {"status": tuple(Status), "severity": SEVERITIES, "policy": None, "actor": None}
 _VERBS: Final = {"acknowledge": Status.ACKNOWLEDGED, "resolve": Status.RESOLVED}
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from reconciler.server.preconditions.changing import changing
 _USUAL: Final = timedelta(hours=1)
 _FORM: Final = "%Y-%m-%dT%H:%M"
 
-router = APIRouter(prefix="/policies/{system}/{policy_id}")
+router = APIRouter(prefix="/policies/{system}/{policy_id}", include_in_schema=False)
 
 
 @dataclass(frozen=True, slots=True)

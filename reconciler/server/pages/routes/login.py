@@ -31,7 +31,7 @@ from reconciler.server.trail.entries import SERVER, record
 LOGIN_COOKIE: Final = "reconciler_login"
 _COOKIE_VALUE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 
 @router.get("/login")

@@ -14,7 +14,7 @@ from reconciler.server.pages.render import go, page
 from reconciler.server.pages.visit import AdminSending, Looking, Visit
 from reconciler.server.preconditions.changing import changing
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from reconciler.server.trail.query import Wanted
 DAYS: Final = 14
 _SHOWN_ENTRIES: Final = 8
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")

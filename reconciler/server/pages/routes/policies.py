@@ -35,7 +35,7 @@ _FILTERS: Final = {
 _SUFFIX: Final = ".json"
 _SHOWN_HISTORY: Final = 50
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from reconciler.server.trail.query import Wanted
 
 _FILTERS: Final = {"lane": LANES, "actor": None, "action": None, "policy": None, "commit": None, "q": None}
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 
 @dataclass(frozen=True, slots=True)
