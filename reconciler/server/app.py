@@ -14,6 +14,7 @@ from reconciler.server.edge import BodyLimit
 from reconciler.server.enforcement.setup import ROUTERS, install
 from reconciler.server.limits import Limiter, RateHeaders
 from reconciler.server.options import ServerOptions
+from reconciler.server.pages import app as pages
 from reconciler.server.preconditions import locks
 from reconciler.server.preconditions.replays import Replay
 from reconciler.server.replies import ApiError, error_reply
@@ -33,11 +34,13 @@ def create_app(store: Store, options: ServerOptions | None = None) -> FastAPI:
         locks.router,
         trail.router,
         *ROUTERS,
+        *pages.ROUTERS,
     ]
     app = FastAPI(title="reconciler reference server", openapi_url=None, redirect_slashes=False)
     app.state.store = store
     app.state.options = options
     install(app, store, options)
+    pages.install(app)
     app.state.limiter = Limiter(options.rate_limit, store.seconds) if options.rate_limit else None
     app.state.routes = _routes(routers)
     for router in routers:
@@ -57,7 +60,8 @@ def _routes(routers: list[APIRouter]) -> list[BaseRoute]:
 
 def _refuse(request: Request, error: Exception) -> Response:
     refusal = cast("ApiError", error)
-    return error_reply(request.url.path, refusal.status, refusal.sentence, refusal.headers)
+    page = pages.error_page(request, refusal.status, refusal.headers)
+    return page or error_reply(request.url.path, refusal.status, refusal.sentence, refusal.headers)
 
 
 def _replay(request: Request, error: Exception) -> Response:
@@ -74,9 +78,10 @@ def _refuse_route(request: Request, error: Exception) -> Response:
             if route.matches(request.scope)[0] is not Match.NONE:
                 methods |= route.methods
         headers["Allow"] = ", ".join(sorted(methods))
-    return error_reply(request.url.path, status, sentence, headers)
+    page = pages.error_page(request, status, headers)
+    return page or error_reply(request.url.path, status, sentence, headers)
 
 
 def _fail(request: Request, error: Exception) -> Response:
     """A bug, or a database that failed: nothing was committed by us. The traceback is in the log, not in the reply."""
-    return error_reply(request.url.path, 500, "Internal Server Error")
+    return pages.error_page(request, 500) or error_reply(request.url.path, 500, "Internal Server Error")
