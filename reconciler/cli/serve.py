@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE = "RECONCILER_SERVER_TOKEN"  # noqa: S105 - the variable's name
 OWNER = "admin@localhost"
+QUIRKS = ("aim", "aim:a1", "aim:a2", "aim:a3")
 
 
 @command("serve")
@@ -28,7 +29,14 @@ OWNER = "admin@localhost"
     "--port", type=click.IntRange(0, 65535), default=8800, show_default=True, help="Port; 0 takes a free one."
 )
 @click.option("--neosc-crud", is_flag=True, help="Also NeoSC's announced create, update, delete.")
-def serve_command(db: str | None, port: int, neosc_crud: bool) -> None:
+@click.option(
+    "--quirks",
+    type=click.Choice(QUIRKS),
+    metavar="NAME",
+    multiple=True,
+    help="Behave like a published server: aim (under /api/v1), aim:a1, aim:a2, aim:a3.",
+)
+def serve_command(db: str | None, port: int, neosc_crud: bool, quirks: tuple[str, ...]) -> None:
     """Run the reference policy API: NeoSC under /api, OpenA2A under /v1.
 
     \b
@@ -40,7 +48,7 @@ def serve_command(db: str | None, port: int, neosc_crud: bool) -> None:
     """
     from reconciler.server.options import ServerOptions
 
-    run_server(db=db, port=port, options=ServerOptions(neosc_crud=neosc_crud))
+    run_server(db=db, port=port, options=ServerOptions(neosc_crud=neosc_crud, quirks=frozenset(quirks)))
 
 
 def run_server(*, db: str | None, port: int, options: ServerOptions) -> None:
@@ -63,6 +71,8 @@ def run_server(*, db: str | None, port: int, options: ServerOptions) -> None:
         try:
             url = url_of(listener)
             lines = [f"NeoSC    {url}/api", f"OpenA2A  {url}/v1"]
+            if any(name.startswith("aim") for name in options.quirks):
+                lines.append(f"AIM      {url}/api/v1")
             token = first_token(store, os.environ)
             emit("\n".join([*lines, *([f"admin token: {token}"] if token else [])]))
             if db in (None, ":memory:"):

@@ -10,6 +10,8 @@ from starlette.routing import BaseRoute, Match
 
 from reconciler.server import neosc, opena2a
 from reconciler.server.accounts import routes as accounts
+from reconciler.server.aim.app import create_aim_app
+from reconciler.server.aim.dialects import dialect_of
 from reconciler.server.edge import BodyLimit
 from reconciler.server.enforcement.setup import ROUTERS, install
 from reconciler.server.limits import Limiter, RateHeaders
@@ -45,6 +47,9 @@ def create_app(store: Store, options: ServerOptions | None = None) -> FastAPI:
     app.state.routes = _routes(routers)
     for router in routers:
         app.include_router(router)
+    aim = dialect_of(options.quirks)
+    if aim is not None:
+        app.mount("/api/v1", create_aim_app(store, aim))
     app.add_middleware(BodyLimit)
     app.add_middleware(RateHeaders)
     app.add_exception_handler(ApiError, _refuse)

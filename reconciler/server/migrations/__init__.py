@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from reconciler.errors import ConfigError
 from reconciler.server import tables
+from reconciler.server.aim import tables as aim
 from reconciler.server.enforcement import tables as enforcement
 from reconciler.server.pages import tables as pages
 from reconciler.server.preconditions import tables as preconditions
@@ -19,7 +20,7 @@ from reconciler.server.tables import metadata
 from reconciler.server.trail import tables as trail
 
 #: Every module with tables: what is not imported is not in `metadata`.
-MODULES: Final = (tables, enforcement, preconditions, pages, trail)
+MODULES: Final = (tables, aim, enforcement, preconditions, pages, trail)
 
 #: The newest step, the one a database made from `metadata` is at.
 HEAD: Final = "0006_pages"
