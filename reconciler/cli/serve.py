@@ -36,7 +36,29 @@ QUIRKS = ("aim", "aim:a1", "aim:a2", "aim:a3")
     multiple=True,
     help="Behave like a published server: aim (under /api/v1), aim:a1, aim:a2, aim:a3.",
 )
-def serve_command(db: str | None, port: int, neosc_crud: bool, quirks: tuple[str, ...]) -> None:
+@click.option(
+    "--sample",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="Share of evaluations to record; all that matter are, always.",
+)
+@click.option("--alert-webhook", metavar="URL", help="Post alerts there, signed with RECONCILER_ALERT_SECRET.")
+@click.option(
+    "--retain",
+    metavar="KIND=DAYS",
+    multiple=True,
+    help="Days to keep audit, events or sessions, or `forever`; only sessions have an end by themselves: 30.",
+)
+def serve_command(
+    db: str | None,
+    port: int,
+    neosc_crud: bool,
+    quirks: tuple[str, ...],
+    sample: float,
+    alert_webhook: str | None,
+    retain: tuple[str, ...],
+) -> None:
     """Run the reference policy API: NeoSC under /api, OpenA2A under /v1.
 
     \b
@@ -48,7 +70,14 @@ def serve_command(db: str | None, port: int, neosc_crud: bool, quirks: tuple[str
     """
     from reconciler.server.options import ServerOptions
 
-    run_server(db=db, port=port, options=ServerOptions(neosc_crud=neosc_crud, quirks=frozenset(quirks)))
+    options = ServerOptions(
+        neosc_crud=neosc_crud,
+        quirks=frozenset(quirks),
+        sample=sample,
+        alert_webhook=alert_webhook,
+        retain=retain,
+    )
+    run_server(db=db, port=port, options=options)
 
 
 def run_server(*, db: str | None, port: int, options: ServerOptions) -> None:
@@ -57,15 +86,20 @@ def run_server(*, db: str | None, port: int, options: ServerOptions) -> None:
     URLs go to stdout, and the first token of a new database with them: it is the only time it is seen.
     """
     try:
+        from reconciler.clock import SystemClock, SystemRandom
         from reconciler.server.app import create_app
+        from reconciler.server.enforcement.delivering import delivering, read_receiver
         from reconciler.server.main import open_socket, run, url_of
         from reconciler.server.store import open_store
+        from reconciler.server.trail.retention import describe_rules, keeping, parse_rules
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"the server's libraries are not installed ({error.name})",
             where="reconciler serve",
             fix="install the extra: pip install 'reconciler[server]'",
         ) from error
+    receiver = None if options.alert_webhook is None else read_receiver(options.alert_webhook, os.environ)
+    rules = parse_rules(options.retain)
     with open_socket("127.0.0.1", port) as listener:
         store = open_store(db)
         try:
@@ -77,9 +111,12 @@ def run_server(*, db: str | None, port: int, options: ServerOptions) -> None:
             emit("\n".join([*lines, *([f"admin token: {token}"] if token else [])]))
             if db in (None, ":memory:"):
                 note("The database is in memory: it ends with the server. Ctrl-C stops it.")
+            note(f"The trail is {describe_rules(rules)}.")
             if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
                 signal.signal(signal.SIGTERM, signal.default_int_handler)
-            run(create_app(store, options), listener)
+            app = create_app(store, options)
+            with keeping(store, rules), delivering(store, receiver, SystemClock(), SystemRandom()):
+                run(app, listener)
             raise KeyboardInterrupt  # only a signal ends `run`, and one that a parent made us ignore ends it too
         finally:
             store.close()

@@ -17,6 +17,7 @@ class ServerOptions:
     rate_limit: int = 0  # requests a minute for each token; 0: as many as there are
     sample: float = 1.0  # the share of evaluations that are recorded, of those that nobody would miss
     alert_webhook: str | None = None  # where alerts are posted
+    retain: tuple[str, ...] = ()  # what of the trail is kept for how long: KIND=DAYS, KIND=forever
     # Without a flag: how scores are scaled, what reinstates (semantics.md B.2, B.5), and AIM's way to compose (B.4).
     data: Data = PLAIN_DATA
     composition: Composition = Composition.DENY_OVERRIDES
