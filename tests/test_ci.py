@@ -283,11 +283,12 @@ def zizmor(*paths: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("fails", "ran", "code"),
     [
-        ("", "check test heavy audit ", 0),
+        ("", "check test packages heavy audit ", 0),
         ("check", "check ", 9),
         ("test", "check test ", 9),
-        ("heavy", "check test heavy ", 9),
-        ("audit", "check test heavy audit ", 9),
+        ("packages", "check test packages ", 9),
+        ("heavy", "check test packages heavy ", 9),
+        ("audit", "check test packages heavy audit ", 9),
     ],
 )
 def test_ci_runs_everything_and_stops_at_a_failure(tmp_path: Path, fails: str, ran: str, code: int) -> None:
@@ -296,11 +297,44 @@ def test_ci_runs_everything_and_stops_at_a_failure(tmp_path: Path, fails: str, r
     run = tmp_path / "run"
     run.write_text('#!/bin/sh\nread line && exit 1\nprintf "%s " "$1" >>ran\n[ "$1" != "$FAILS" ] || exit 9\n')
     run.chmod(0o755)
-    audit = tmp_path / ".ci" / "audit"
-    audit.write_text("#!/bin/sh\nexec ./run audit\n")
-    audit.chmod(0o755)
+    for name in ("packages", "audit"):
+        script = tmp_path / ".ci" / name
+        script.write_text(f"#!/bin/sh\nexec ./run {name}\n")
+        script.chmod(0o755)
 
     done = subprocess.run([tmp_path / ".ci" / "run"], cwd="/", env={**os.environ, "FAILS": fails}, capture_output=True)
 
     assert done.returncode == code
     assert (tmp_path / "ran").read_text() == ran
+
+
+@pytest.mark.parametrize(
+    ("there", "user", "apt", "said", "asked"),
+    [
+        ("postgresql chromium", "0", 1, "packages: postgresql and chromium are there", ""),
+        ("chromium", "1000", 0, "without postgresql, which only root can install; tests that need it skip", ""),
+        ("postgresql", "0", 0, "packages: installed chromium", "update|install chromium|"),
+        ("", "0", 0, "packages: installed postgresql chromium", "update|install postgresql chromium|"),
+        ("", "0", 100, "could not install postgresql chromium; tests that need it skip", "update|"),
+    ],
+)
+def test_packages_that_are_missing_are_installed_or_said_to_be_missing(
+    tmp_path: Path, there: str, user: str, apt: int, said: str, asked: str
+) -> None:
+    words = 'while [ "${1#-}" != "$1" ]; do shift; done'
+    fakes = {
+        "dpkg-query": f'for last; do :; done; case " {there} " in *" $last "*) echo installed;; *) exit 1;; esac',
+        "id": f"echo {user}",
+        "apt-get": f'{words}; verb=$1; shift; {words}; echo "$verb${{1:+ $*}}" >>asked; exit {apt}',
+    }
+    for name, text in fakes.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+
+    done = subprocess.run([ROOT / ".ci" / "packages"], cwd=tmp_path, env=env, capture_output=True, text=True)
+
+    log = tmp_path / "asked"
+    assert done.returncode == 0
+    assert said in done.stdout + done.stderr
+    assert (log.read_text().replace("\n", "|") if log.exists() else "") == asked
