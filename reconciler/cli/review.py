@@ -13,7 +13,7 @@ from reconciler.cli.command import command
 from reconciler.cli.options import format_options, only_option, session_of, targets_option, wants_json
 from reconciler.cli.output import emit, emit_json, note, to_json, use_color, write_file
 from reconciler.cli.reports import PLAN_FORMATS, PROBLEM_FORMATS, report_option, write_reports
-from reconciler.core.model import Plan
+from reconciler.core.model import Json, Plan
 from reconciler.errors import ExitCode, ReconcilerError, worst
 
 if TYPE_CHECKING:
@@ -101,25 +101,22 @@ def plan_command(
     """
     import sys
 
-    from reconciler.reports.formats import render_plans
-    from reconciler.reports.plan_json import plan_to_json, plans_to_json
     from reconciler.reports.plan_text import render_plan
     from reconciler.workflows.planning import plan_targets
 
     snapshots = None if live is None else read_snapshots(live)
     planned = plan_targets(session_of(ctx), targets, commit=commit, only=only, live=snapshots)
     plans = [each.plan for each in planned.made]
-    value = plan_to_json(plans[0]) if len(plans) == 1 and not planned.failed else plans_to_json(plans)
     if out is not None and plans:
-        write_file(out, to_json(value))
+        write_file(out, to_json(_plans_json(plans, whole=not planned.failed)))
     style = "quiet" if quiet else "oneline" if oneline else "full" if full else "default"
     if planned.failed and not plans:
         raise planned.failed[0]
-    write_reports(report, lambda name: render_plans(name, plans), format=format, json=wants_json(ctx))
+    write_reports(report, lambda name: _render_as(name, plans), format=format, json=wants_json(ctx))
     if wants_json(ctx):
-        emit_json(value)
+        emit_json(_plans_json(plans, whole=not planned.failed))
     elif format != "text":
-        emit(render_plans(format, plans))
+        emit(_render_as(format, plans))
     else:
         emit("\n".join(render_plan(plan, color=use_color(sys.stdout), style=style) for plan in plans))
     for error in planned.failed:
@@ -128,6 +125,19 @@ def plan_command(
     if detailed_exitcode:
         codes += [_detailed(plan.blocked, plan.changes or plan.held) for plan in plans]
     return worst(codes)
+
+
+def _render_as(name: str, plans: Sequence[Plan]) -> str:
+    from reconciler.reports.formats import render_plans
+
+    return render_plans(name, plans)
+
+
+def _plans_json(plans: Sequence[Plan], *, whole: bool = True) -> dict[str, Json]:
+    """One plan by itself; several, or what is left of several, in a list."""
+    from reconciler.reports.plan_json import plan_to_json, plans_to_json
+
+    return plan_to_json(plans[0]) if len(plans) == 1 and whole else plans_to_json(plans)
 
 
 def _detailed(blocked: object, pending: object) -> ExitCode:
@@ -154,17 +164,15 @@ def show_command(
     """
     import sys
 
-    from reconciler.reports.formats import render_plans
-    from reconciler.reports.plan_json import plan_to_json, plans_to_json
     from reconciler.reports.plan_text import render_plan
 
     plans = read_plans(plan)
-    write_reports(report, lambda name: render_plans(name, plans), format=format, json=wants_json(ctx))
+    write_reports(report, lambda name: _render_as(name, plans), format=format, json=wants_json(ctx))
     style = "quiet" if quiet else "oneline" if oneline else "full" if full else "default"
     if wants_json(ctx):
-        emit_json(plan_to_json(plans[0]) if len(plans) == 1 else plans_to_json(plans))
+        emit_json(_plans_json(plans))
     elif format != "text":
-        emit(render_plans(format, plans))
+        emit(_render_as(format, plans))
     else:
         emit("\n".join(render_plan(each, color=use_color(sys.stdout), style=style) for each in plans))
     return ExitCode.DONE
