@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.model import MISSING, Change, FieldChange, Origin, Plan, Risk, Side
 from reconciler.core.safe import safe
+from reconciler.reports import impact_words
 from reconciler.reports.view import (
     blocking_guards,
     count,
@@ -93,6 +94,7 @@ def render_html(plan: Plan) -> str:
             if entries
         ],
         unmanaged=[safe(key, 300) for key in plan.unmanaged],
+        impact=_impact(plan),
         warnings=[safe(text, 2000) for text in plan.warnings],
         calls=[safe(f"{call.method} {call.path}", 2000) for change in plan.changes for call in change.calls],
         tool=safe(plan.tool),
@@ -111,6 +113,46 @@ def _groups(plan: Plan) -> Sequence[tuple[str, Sequence[Mapping[str, object]]]]:
         ("Everything else", rest),
     )
     return [(f"{title} ({len(some):,})", [_card(each, plan) for each in some]) for title, some in titled if some]
+
+
+def _impact(plan: Plan) -> Mapping[str, object] | None:
+    """What the plan would have done to recorded events, with a bar per day and the table under it."""
+    impact = plan.impact
+    if impact is None:
+        return None
+    most = max((max(day.newly_blocked, day.newly_allowed) for day in impact.days), default=0)
+    return {
+        "title": impact_words.title(impact),
+        "headline": impact_words.headline(impact),
+        "notes": list(impact_words.notes(impact, plan)),
+        "days": [
+            {
+                "date": safe(day.date),
+                "blocked": f"{day.newly_blocked:,}",
+                "allowed": f"{day.newly_allowed:,}",
+                "x": 28 * at,
+                "blocked_height": _height(day.newly_blocked, most),
+                "allowed_height": _height(day.newly_allowed, most),
+            }
+            for at, day in enumerate(impact.days)
+        ],
+        "width": max(28 * len(impact.days), 28),
+        "changes": [
+            {
+                "key": safe(change.key, 300),
+                "rows": list(impact_words.rows(change)),
+                "actors": [(safe(actor, 80), f"{requests:,}") for actor, requests in change.actors],
+                "first_title": impact_words.first_title(change),
+                "first": [impact_words.example_cells(example) for example in change.first],
+            }
+            for change in impact.changes
+        ],
+    }
+
+
+def _height(number: int, most: int) -> int:
+    """The height of a bar in a chart of 80; what is there at all can be seen."""
+    return max(2, round(80 * number / most)) if number else 0
 
 
 def _card(change: Change, plan: Plan) -> Mapping[str, object]:

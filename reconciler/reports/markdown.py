@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from reconciler.core.impact import ChangeImpact
 from reconciler.core.model import Action, Change, NotDone, Origin, Override, Plan
 from reconciler.core.safe import for_markdown
+from reconciler.reports import impact_words
 from reconciler.reports.markdown_parts import Setting, Step, address, body, code, drift_row, listed, revision, row
 from reconciler.reports.view import (
     RISK_ORDER,
@@ -103,6 +105,7 @@ def _render(plan: Plan, setting: Setting, step: Step) -> str:
     blocks += _table(own, plan, setting, step)
     blocks.append(_where(plan, setting))
     blocks += _bodies(own, setting, step)
+    blocks += _impact(plan, setting, step)
     blocks += _others(older, drifted, plan, setting, step)
     blocks += _left_undone(plan, setting, step)
     blocks += _checked(plan, setting, step)
@@ -233,6 +236,45 @@ def _entries(entries: Sequence[NotDone], setting: Setting, step: Step) -> Iterat
         yield f"- {entry.action.value} {for_markdown(entry.key, 300)}{reason}"
     if len(entries) > most:
         yield f"- and {len(entries) - most:,} more in the full report"
+
+
+def _impact(plan: Plan, setting: Setting, step: Step) -> Iterator[str]:
+    """What the plan would have done to recorded events; readers of a fork's pull request are told nothing of them."""
+    impact = plan.impact
+    if impact is None or setting.fork:
+        return
+    table = ["| Policy | Newly blocked | Newly allowed | Maybe blocked | Masked |", "|---|---|---|---|---|"]
+    most = len(impact.changes) if step < Step.LISTS_AS_COUNTS else _NAMES_SHOWN
+    for change in impact.changes[:most]:
+        counts = (change.blocked, change.newly_allowed, change.maybe_blocked, change.masked)
+        table.append(f"| {for_markdown(change.key, 300)} | {' | '.join(f'{number:,}' for number in counts)} |")
+    if len(impact.changes) > most:
+        table.append(f"| and {len(impact.changes) - most:,} more | | | | |")
+    lines = [f"**Impact** over {impact_words.title(impact)}: {impact_words.headline(impact)}."]
+    if impact.changes:
+        lines.append("\n".join(table))
+    said = list(impact_words.notes(impact, plan, for_markdown))
+    facts = [
+        f"{for_markdown(change.key, 300)}: {label} {text}"
+        for change in impact.changes[:most]
+        for label, text in impact_words.rows(change, for_markdown)
+    ]
+    items = "\n".join(f"- {line}" for line in [*said, *facts])
+    if step < Step.ROWS_ONLY:
+        lines += [_first_blocked(change) for change in impact.changes if change.first]
+        lines.append(
+            f"<details><summary>What was replayed, and what cannot be known</summary>\n\n{items}\n\n</details>"
+        )
+    yield "\n\n".join(lines)
+
+
+def _first_blocked(change: ChangeImpact) -> str:
+    rows = ["| When | Who | What | On | From |", "|---|---|---|---|---|"]
+    for example in change.first:
+        rows.append(f"| {' | '.join(for_markdown(cell, 120) for cell in impact_words.example_cells(example))} |")
+    heading = f"{impact_words.first_title(change)}: {for_markdown(change.key, 300)}"
+    body = "\n".join(rows)
+    return f"<details><summary>{heading}</summary>\n\n{body}\n\n</details>"
 
 
 def _checked(plan: Plan, setting: Setting, step: Step) -> Iterator[str]:

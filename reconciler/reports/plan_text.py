@@ -29,6 +29,7 @@ from reconciler.core.model import (
     Side,
 )
 from reconciler.core.safe import quoted, safe
+from reconciler.reports import impact_words
 from reconciler.reports.describe import describe_entries
 from reconciler.reports.layout import WIDTH, Line, Piece, broken, columns, flush, paint, wrap
 from reconciler.reports.view import (
@@ -261,6 +262,7 @@ def _facts(change: Change, plan: Plan, width: int) -> Iterator[Line]:
             )
     for line in warnings_about(change.key, plan.warnings):
         yield from _detail(safe(line, WHOLE), width, "yellow")
+    yield from _impact(change, plan, width)
     if is_drift(change):
         yield from _detail(_drift_words(change), width, "cyan")
     if change.adopts:
@@ -283,6 +285,19 @@ def _facts(change: Change, plan: Plan, width: int) -> Iterator[Line]:
         yield from _detail(f"by {call.method} {safe(call.path, WHOLE)}", width, "dim")
         if flips:
             yield from _detail("flip, guarded: read before and after", width, "dim")
+
+
+def _impact(change: Change, plan: Plan, width: int) -> Iterator[Line]:
+    """What it would have done to recorded events."""
+    found = None if plan.impact is None or change.kind is Kind.SETTINGS else plan.impact.of(change.key)
+    if found is None:
+        return
+    for label, text in impact_words.rows(found):
+        yield from _detail(f"{label:<14} {text}", width)
+    if found.first:
+        yield from _detail(impact_words.first_title(found) + ":", width)
+    for example in found.first:
+        yield from _detail("  ".join(impact_words.example_cells(example)), width, "dim")
 
 
 def _detail(text: str, width: int, style: str = "") -> list[Line]:
@@ -441,6 +456,12 @@ def _asides(plan: Plan, width: int) -> list[Line]:
         text = f"lifts {safe(entry.guard)} for {where} until {safe(entry.until)}, {safe(entry.owner)}: "
         lifting += _labelled("Override", text + safe(entry.reason, WHOLE), width)
     groups.append(lifting)
+    if plan.impact is not None:
+        title = f"{impact_words.title(plan.impact)}: {impact_words.headline(plan.impact)}."
+        lines = _labelled("Impact", title, width)
+        for text in impact_words.notes(plan.impact, plan):
+            lines += wrap(text, width, first=" " * _LABEL, indent=_LABEL + 2)
+        groups.append(lines)
     groups.append([line for text in plan.warnings for line in _labelled("Warning", safe(text, WHOLE), width, "yellow")])
     groups.append([line for name in plan.blocked for line in _guard(name, plan, width)])
     if plan.changes:

@@ -16,7 +16,21 @@ from typing import Final
 from reconciler.core.canonical import canonical_json
 from reconciler.core.diff import pointer_to
 from reconciler.core.guard import EVERY, GUARDS, WEAKER
-from reconciler.core.model import MISSING, Action, Change, FieldChange, Json, Op, Origin, Plan, Problem, Risk, Side
+from reconciler.core.impact import Impact
+from reconciler.core.model import (
+    MISSING,
+    Action,
+    Change,
+    FieldChange,
+    Json,
+    Kind,
+    Op,
+    Origin,
+    Plan,
+    Problem,
+    Risk,
+    Side,
+)
 
 #: Where a finding points that belongs to no file: code scanning and code quality want some file.
 WHOLE_PLAN_PATH: Final = "reconciler.yaml"
@@ -313,6 +327,7 @@ def plan_findings(plan: Plan) -> tuple[Finding, ...]:
     for change in ordered:
         found += _risks(change, target)
     found += [_drift(change, target) for change in ordered if is_drift(change)]
+    found += [_impact(change, plan.impact, target) for change in ordered if _blocks_anybody(change, plan.impact)]
     return _distinct(found)
 
 
@@ -341,6 +356,19 @@ def _risks(change: Change, target: str) -> Iterator[Finding]:
 def _drift(change: Change, target: str) -> Finding:
     message = f"{change.action.value} {change.key}: apply undoes a live edit by {drift_words(change)}"
     return _finding("drift", "note", message, change, target, "")
+
+
+def _blocks_anybody(change: Change, impact: Impact | None) -> bool:
+    found = None if impact is None or change.kind is Kind.SETTINGS else impact.of(change.key)
+    return found is not None and bool(found.blocked or found.newly_allowed)
+
+
+def _impact(change: Change, impact: Impact | None, target: str) -> Finding:
+    """What it would have done to recorded events."""
+    found = None if impact is None else impact.of(change.key)
+    blocked, allowed = (found.blocked, found.newly_allowed) if found is not None else (0, 0)
+    words = f"newly blocks {count(blocked, 'request')}, newly allows {allowed:,}, over recorded events"
+    return _finding("impact", "note", f"{change.action.value} {change.key}: {words}", change, target, "")
 
 
 def _finding(rule: str, level: str, message: str, change: Change, target: str, pointer: str) -> Finding:

@@ -27,6 +27,7 @@ from reconciler.reports.plan_text import render_plan
 from reconciler.reports.sarif import render_sarif
 from tests.support.plans import hostile_plan
 
+CHART = frozenset(("x", "y", "width", "height"))
 NOW = datetime(2026, 11, 20, 9, 14, 7, tzinfo=UTC)
 HOSTILE = {
     "escape": "\x1b[2J\x1b]0;title\x07\x9b31m\x08",
@@ -145,8 +146,11 @@ def check_html(plan: Plan) -> None:
 
     assert hidden(text) == []
     page = Page(text)
-    assert not {tag for tag, _ in page.elements} & {"script", "img", "svg", "a", "link", "iframe", "base", "form"}
-    names = {name for _, given in page.elements for name in given}
+    assert not {tag for tag, _ in page.elements} & {"script", "img", "a", "link", "iframe", "base", "form"}
+    drawn = [given for tag, given in page.elements if tag in ("svg", "rect")]
+    assert {name for given in drawn for name in given} <= {*CHART, "class", "role", "aria-label", "viewbox"}
+    assert all(re.fullmatch("[0-9]+", given[name] or "") for given in drawn for name in given if name in CHART)
+    names = {name for tag, given in page.elements for name in given if tag not in ("svg", "rect")}
     assert names <= {"lang", "charset", "http-equiv", "content", "name", "class", "scope", "aria-labelledby", "id"}
     assert page.misnested == []
     assert page.comments == []

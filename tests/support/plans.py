@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from reconciler.core.impact import ChangeImpact, Day, Example, Fidelity, Impact
 from reconciler.core.model import (
     MISSING,
     Action,
@@ -172,6 +173,37 @@ def sample_plan() -> Plan:
     )
 
 
+def hostile_impact(text: str, key: str) -> Impact:
+    """A preview with *text* in every place that recorded events can fill."""
+    example = Example(text, text, text, text, text, text)
+    one = ChangeImpact(
+        key,
+        newly_blocked=12,
+        newly_allowed=1,
+        maybe_blocked=3,
+        blocked_actors=1,
+        in_scope=20,
+        actors=((text, 12),),
+        first=(example,) * 10,
+        coverage=((text, 0.5),),
+        not_replayed=(text,),
+        unchecked=(text,),
+    )
+    return Impact(
+        20,
+        1,
+        "2026-03-02T00:00:00Z",
+        "2026-03-03T00:00:00Z",
+        (one, ChangeImpact(text)),
+        newly_blocked=12,
+        newly_blocked_actors=1,
+        consequential=2,
+        days=(Day("2026-03-02", 12, 1),),
+        fidelity=Fidelity(20, 19, ((text, 1),)),
+        warnings=(text,),
+    )
+
+
 def hostile_plan(text: str) -> Plan:
     """A plan with *text* in every place that a contributor, the live system or a plan file can fill."""
     commit = CommitInfo(HEAD, text, text)
@@ -198,6 +230,7 @@ def hostile_plan(text: str) -> Plan:
     ]
     return plan(
         *changes,
+        impact=hostile_impact(text, changes[1].key),
         target=text,
         tool=text,
         held=(NotDone(text, Action.DELETE, text),),
