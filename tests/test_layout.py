@@ -65,7 +65,7 @@ HOMES = {
     "ibis": ("reconciler.impact.",),
     "zstandard": ("reconciler.impact.",),
     "click": ("reconciler.cli.", "reconciler.reports."),  # reports: only `click.style`, the colours
-    "rich_click": ("reconciler.cli.",),
+    "rich_click": ("reconciler.cli.command",),
     "platformdirs": ("reconciler.config",),
     "ruamel": ("reconciler.sources.writing",),
     "random": ("reconciler.clock",),
