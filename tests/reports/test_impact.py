@@ -86,7 +86,7 @@ def test_a_comment_has_a_table_and_the_first_requests_and_a_forks_has_neither() 
 
     assert "| <code>ip-allowlist</code> | 42 | 0 | 310 | 2 |" in own
     assert "agent-0042" in own
-    assert "192.168.200.0/24" in own
+    assert "192&#46;168&#46;200&#46;0/24" in own
     assert "Impact" not in fork
     assert "agent-0042" not in fork
 
