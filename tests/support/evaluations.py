@@ -43,6 +43,7 @@ class Agency:
     http: httpx.Client
     store: Store
     clock: HandClock
+    organization: str
 
     def policy(self, policy_type: str = "trust_score", name: str = "p", **fields: Any) -> str:
         """Make a policy (OpenA2A) and return its reference; *fields* that are no column of it are conditions."""
@@ -90,4 +91,4 @@ def agency(server: RunningServer, clock: HandClock, organization: str = "default
     token = server.store.add_token(f"admin@{organization}.example", "admin", organization=organization)
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.Client(base_url=server.url, headers=headers, trust_env=False, timeout=30, verify=NO_TLS) as client:
-        yield Agency(client, server.store, clock)
+        yield Agency(client, server.store, clock, organization)

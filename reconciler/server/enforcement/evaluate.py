@@ -96,11 +96,13 @@ def _read(store: Store, value: Json, where: str) -> Submission:
     for name in OURS:
         if name in value:
             raise ApiError(400, f"{at}{name} is set by the server")
-    columns: dict[str, Json] = {"event_id": None, **value}
-    columns["event_id"] = columns["event_id"] or (store.make_id("event-") if columns["event_id"] is None else "")
+    columns: dict[str, Json] = dict(value)
+    if columns.get("event_id") is None:
+        columns["event_id"] = store.make_id("event-")
     if columns.get("client_ts") is None:
         columns["client_ts"] = columns.get("ts_us")
-    columns["ts_us"] = columns.get("ts_us") or 0
+    if columns.get("ts_us") is None:
+        columns["ts_us"] = 0
     event = parse_event(columns, seq=0)
     if not isinstance(event, Event):
         shown = "; ".join(f"{at}{fault.pointer.removeprefix('/')} {fault.what} ({fault.fix})" for fault in event[:5])
