@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
@@ -368,7 +368,7 @@ def _decide(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation | None:
         is_ours = work.reached or (_was_beaten(work) and _is_proven(work, live, run))
         work.finish(Status.APPLIED if is_ours else Status.ALREADY)
         return None
-    if not work.reached and _has_moved(work, live, run) and not _was_beaten(work):
+    if not work.reached and _has_moved(work, live, run) and (not _was_beaten(work) or work.last_status == 412):
         work.stale = True
         work.finish(Status.FAILED, "changed since the plan was made; plan again", ExitCode.STALE)
         return None
@@ -499,9 +499,9 @@ def _same_step_is_missing(work: _Work) -> bool:
 
 
 def _refusal(work: _Work) -> tuple[str, ExitCode] | None:
-    """What a 4xx means for this change; None when it may be tried again."""
+    """What a 4xx means for this change; None when it may be tried again: later (429), from a younger read (412)."""
     receipt = work.last
-    if receipt is None or receipt.fate is not Fate.REJECTED or receipt.status == 429 or receipt.renewed:
+    if receipt is None or receipt.fate is not Fate.REJECTED or receipt.status in (412, 429) or receipt.renewed:
         return None
     return f"the server refused it: {receipt.status} {receipt.detail}".strip(), ExitCode.ERROR
 
@@ -515,7 +515,12 @@ def _exhausted(work: _Work, operation: str) -> tuple[str, ExitCode]:
 
 
 def _next_mutation(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation:
-    """Return the request for the first thing still missing, made from the fresh read *live*."""
+    """Return the request for the first thing still missing, bound to the fresh read *live* that it is made from."""
+    mutation = _missing_step(work, live, run)
+    return mutation if live is None else replace(mutation, etag=live.etag)
+
+
+def _missing_step(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation:
     change, ports = work.change, run.ports
     headers = ports.headers(change)
     commit = change.commit.sha if change.commit is not None else ""

@@ -217,7 +217,8 @@ class LivePolicy:
 
     `body` holds the fields an author could write (server-owned ones and our own annotation dropped, `enabled`
     apart); `raw` is the object as read, for fields that must be sent back unchanged. `natural_key` is what a file
-    may match by: neosc the id, opena2a the name. `trailer` is the commit found in an on-object annotation.
+    may match by: neosc the id, opena2a the name. `trailer` is the commit found in an on-object annotation. `etag` names
+    the state that was read, where the server announces tags.
     """
 
     id: str
@@ -225,7 +226,7 @@ class LivePolicy:
     body: Body
     enabled: bool
     raw: Body
-    etag: str | None = None
+    etag: str | None = field(default=None, compare=False, repr=False)
     trailer: str | None = None
 
     @property
@@ -563,6 +564,7 @@ class Mutation:
 
     `operation`: create, update, toggle, delete or mode. `enabled` is the wanted value of a toggle, or the value a
     full PUT sends along. `body` is what git wants merged over what was read; the provider maps it to the wire.
+    `etag` is that of the read it was decided from.
     """
 
     operation: str
@@ -571,6 +573,7 @@ class Mutation:
     enabled: bool
     commit: str
     headers: Mapping[str, str]
+    etag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,10 @@ class Transport:
         with self._lock:
             _close_all(self._idle)
 
+    def make_nonce(self) -> str:
+        """Text that no other run has."""
+        return self._random.nonce()
+
     def clean(self, text: str, limit: int = 200) -> str:
         """Return text of the server fit to be shown: the token taken out, one line, nothing hidden, cut."""
         text = text[:_DETAIL]

@@ -21,6 +21,7 @@ from reconciler.core.model import (
     Trail,
 )
 from reconciler.providers.entries import entries_from_wire
+from reconciler.providers.extras import Extras, take_etag, with_etag
 from reconciler.providers.fate import Told
 from reconciler.providers.http import Sent, Transport, quote_id
 from reconciler.providers.receipts import make_receipt, not_sendable
@@ -73,6 +74,7 @@ class NeoscProvider:
         self._capabilities = capabilities(settings)
         self._transport = transport
         self._has_seen_defaults = False
+        self._extras = Extras(transport.make_nonce)
 
     @property
     def name(self) -> str:
@@ -92,7 +94,14 @@ class NeoscProvider:
         return listing
 
     def _fetch_listing(self) -> Listing:
-        policies, reason = self._transport.get("/policies", listing_from_wire)
+        query = self._extras.query
+
+        def parse(reply: Reply) -> tuple[tuple[LivePolicy, ...], str | None]:
+            found = listing_from_wire(reply, tagged=query is not None)
+            self._extras.hear(reply.headers)
+            return found
+
+        policies, reason = self._transport.get("/policies", parse, query=query)
         return Listing(policies, complete=reason is None, reason=reason, read_at=self._transport.clock.now())
 
     def fetch_one(self, policy_id: str) -> LivePolicy | None:
@@ -109,17 +118,24 @@ class NeoscProvider:
             method, path, body = to_wire(mutation)
         except WireError as error:
             return not_sendable(error)
-        sent = self._transport.send(method, path, body, mutation.headers)
+        headers = {**mutation.headers, **self._extras.headers(mutation, flips=True)}
+        sent = self._transport.send(method, path, body, headers)
         return make_receipt(sent, mutation, told, self._transport.clean, one_from_wire)
 
 
 # -------------------------------------------------------------------------------------------- from the wire
 
 
-def listing_from_wire(reply: Reply) -> tuple[tuple[LivePolicy, ...], str | None]:
-    """Return the policies of a list, and why it may not be all of them (None: it is proven to be)."""
+def listing_from_wire(reply: Reply, *, tagged: bool = False) -> tuple[tuple[LivePolicy, ...], str | None]:
+    """Return the policies of a list, and why it may not be all of them (None: it is proven to be).
+
+    *tagged*: each was asked for with its tag.
+    """
     values = expect_array(reply.value, "the list of policies")
-    policies = tuple(policy_from_wire(value, f"policy {index}") for index, value in enumerate(values))
+    pairs = [take_etag(value) if tagged else (value, None) for value in values]
+    policies = tuple(
+        with_etag(policy_from_wire(value, f"policy {index}"), tag) for index, (value, tag) in enumerate(pairs)
+    )
     return policies, _doubt(policies, header_count(reply.headers, "x-total-count"), framed=reply.framed)
 
 

@@ -24,6 +24,7 @@ from reconciler.core.model import (
 )
 from reconciler.errors import LiveError
 from reconciler.providers.entries import entries_from_wire
+from reconciler.providers.extras import Extras, read_etag, take_etag, with_etag
 from reconciler.providers.fate import Told
 from reconciler.providers.http import Sent, Transport, quote_id
 from reconciler.providers.receipts import make_receipt, not_sendable
@@ -93,6 +94,7 @@ class OpenA2AProvider:
         self._capabilities = capabilities(settings)
         self._transport = transport
         self._annotates = settings.annotate == "description"
+        self._extras = Extras(transport.make_nonce)
 
     @property
     def name(self) -> str:
@@ -103,7 +105,14 @@ class OpenA2AProvider:
         return self._capabilities
 
     def fetch_listing(self) -> Listing:
-        policies, reason = self._transport.get(POLICIES, self._listing)
+        query = self._extras.query
+
+        def parse(reply: Reply) -> tuple[tuple[LivePolicy, ...], str | None]:
+            found = self._listing(reply, tagged=query is not None)
+            self._extras.hear(reply.headers)
+            return found
+
+        policies, reason = self._transport.get(POLICIES, parse, query=query)
         mode = self._transport.find(SETTINGS, mode_from_wire, absent=(404, 405))
         return Listing(policies, reason is None, reason, self._transport.clock.now(), mode)
 
@@ -112,7 +121,7 @@ class OpenA2AProvider:
             policy = self._one(reply)
             if policy.id != policy_id:
                 raise WireError("expected the policy asked for, got one with another id")
-            return policy
+            return with_etag(policy, read_etag(reply.headers.get("etag")) if self._extras.tags else None)
 
         try:
             path = f"{POLICIES}/{quote_id(policy_id)}"
@@ -129,16 +138,19 @@ class OpenA2AProvider:
             method, path, body = to_wire(mutation, annotates=self._annotates)
         except ValueError as error:
             return not_sendable(error)
-        sent = self._transport.send(method, path, body, mutation.headers)
+        sent = self._transport.send(method, path, body, {**mutation.headers, **self._extras.headers(mutation)})
         return make_receipt(sent, mutation, told, self._transport.clean, self._one)
 
     def _one(self, reply: Reply) -> LivePolicy:
         return self._policy(_unwrap(reply.value), "the policy")
 
-    def _listing(self, reply: Reply) -> tuple[tuple[LivePolicy, ...], str | None]:
+    def _listing(self, reply: Reply, *, tagged: bool) -> tuple[tuple[LivePolicy, ...], str | None]:
         envelope = expect_object(reply.value, "the list of policies")
         values = expect_array(envelope.get("policies", MISSING), "policies")
-        policies = tuple(self._policy(value, f"policy {index}") for index, value in enumerate(values))
+        pairs = [take_etag(value) if tagged else (value, None) for value in values]
+        policies = tuple(
+            with_etag(self._policy(value, f"policy {index}"), tag) for index, (value, tag) in enumerate(pairs)
+        )
         totals = {header_count(reply.headers, "x-total-count")} - {None}
         if envelope.get("total") is not None:
             totals.add(expect_count(envelope["total"], "total"))
