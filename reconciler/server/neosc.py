@@ -14,7 +14,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from reconciler.core.model import Json
-from reconciler.server import audit, bodies
+from reconciler.server import bodies
 from reconciler.server.auth import Admin, Asked, User
 from reconciler.server.enforcement.changes import bump
 from reconciler.server.preconditions.changing import changing
@@ -22,9 +22,8 @@ from reconciler.server.preconditions.etags import etag_headers, taken_status
 from reconciler.server.preconditions.paging import read_page, read_part
 from reconciler.server.preconditions.wishes import read_wish, wish_headers
 from reconciler.server.replies import ApiError, list_reply
-from reconciler.server.store import Store
 from reconciler.server.tables import neosc_policies
-from reconciler.server.trail.entries import Entry
+from reconciler.server.trail.entries import Entry, add_own, record
 
 SYSTEM: Final = "neosc"
 TYPES: Final = ("access", "network", "session")
@@ -81,7 +80,7 @@ def list_policies(asked: User) -> JSONResponse:
     if not part.total:
         with asked.store.write() as connection:
             if connection.execute(_ALL.limit(1)).first() is None:
-                _make_defaults(connection, asked.store)
+                _make_defaults(connection, asked)
             part = read_part(connection, _ALL, neosc_policies.c.seq, page)
     return list_reply([page.show(_to_wire(row)) for row in part.rows], part.total, part.headers)
 
@@ -174,15 +173,19 @@ def _to_wire(row: Any) -> dict[str, Json]:
     return {**policy, "created_at": row.created_at}
 
 
-def _make_defaults(connection: sa.Connection, store: Store) -> None:
-    now = store.timestamp()
-    connection.execute(neosc_policies.insert(), [{**policy, "created_at": now} for policy in DEFAULTS])
+def _make_defaults(connection: sa.Connection, asked: Asked) -> None:
+    """Nobody asked for them, so the entry is the server's own, which NeoSC's log does not show."""
+    store, organization = asked.store, asked.caller.organization
+    made = [{**policy, "created_at": store.timestamp()} for policy in DEFAULTS]
+    connection.execute(neosc_policies.insert(), made)
+    details = f"Default policies created: {', '.join(policy['id'] for policy in DEFAULTS)}"
+    add_own(connection, store, organization, action="create_defaults", resource="neosc-policies", details=details)
     bump(connection, None)
 
 
 def _record(connection: sa.Connection, asked: Asked, action: str, policy_id: str, details: str) -> Entry:
     resource = f"policy:{policy_id}"
-    return audit.record(connection, asked, system=SYSTEM, action=action, resource=resource, details=details)
+    return record(connection, asked, system=SYSTEM, action=action, resource=resource, details=details)
 
 
 def _slug(name: str) -> str:

@@ -9,14 +9,14 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from reconciler.core.model import Json
-from reconciler.server import audit, bodies
+from reconciler.server import bodies
 from reconciler.server.auth import Admin, Asked, User
 from reconciler.server.preconditions.changing import changing
 from reconciler.server.preconditions.etags import etag_headers, taken_status
 from reconciler.server.preconditions.paging import ANNOUNCED, read_page, read_part
 from reconciler.server.replies import ApiError, list_reply, reply
 from reconciler.server.tables import opena2a_policies, settings
-from reconciler.server.trail.entries import Entry
+from reconciler.server.trail.entries import Entry, record
 
 SYSTEM: Final = "opena2a"
 MODES: Final = {
@@ -179,7 +179,7 @@ def set_mode(connection: sa.Connection, asked: Asked, mode: str) -> Entry:
     key = {"organization": asked.caller.organization, "key": _MODE_KEY}
     connection.execute(settings.delete().filter_by(**key))
     connection.execute(settings.insert().values(**key, value=mode))
-    return audit.record(
+    return record(
         connection,
         asked,
         system=SYSTEM,
@@ -230,4 +230,4 @@ def _settings(mode: str) -> dict[str, Json]:
 
 def _record(connection: sa.Connection, asked: Asked, action: str, policy_id: str, details: str) -> Entry:
     resource = f"policy:{policy_id}"
-    return audit.record(connection, asked, system=SYSTEM, action=action, resource=resource, details=details)
+    return record(connection, asked, system=SYSTEM, action=action, resource=resource, details=details)

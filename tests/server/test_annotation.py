@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.server.audit import parse_commit
+from reconciler.server.trail.entries import parse_commit
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 OTHER = "f" * 40

@@ -11,12 +11,13 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from reconciler.core.model import Json
-from reconciler.server import audit, bodies
+from reconciler.server import bodies
 from reconciler.server.auth import Admin, Asked, User
 from reconciler.server.preconditions.changing import changing
 from reconciler.server.preconditions.fencing import HEADER, NAME, read_fence
 from reconciler.server.preconditions.tables import locks
 from reconciler.server.replies import ApiError, reply
+from reconciler.server.trail.entries import record
 
 MAX_TTL: Final = 24 * 3600
 _TTL: Final = 300
@@ -126,4 +127,4 @@ def _to_wire(row: Any, now: float) -> dict[str, Json]:
 
 
 def _record(connection: sa.Connection, asked: Asked, action: str, name: str, details: str) -> None:
-    audit.record(connection, asked, system="opena2a", action=action, resource=f"lock:{name}", details=details)
+    record(connection, asked, system="opena2a", action=action, resource=f"lock:{name}", details=details)
