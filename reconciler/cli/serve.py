@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -16,10 +14,7 @@ from reconciler.errors import ConfigError
 
 if TYPE_CHECKING:
     from reconciler.server.options import ServerOptions
-    from reconciler.server.store import Store
 
-TOKEN_VARIABLE = "RECONCILER_SERVER_TOKEN"  # noqa: S105 - the variable's name
-OWNER = "admin@localhost"
 QUIRKS = ("aim", "aim:a1", "aim:a2", "aim:a3")
 
 
@@ -43,6 +38,13 @@ QUIRKS = ("aim", "aim:a1", "aim:a2", "aim:a3")
     show_default=True,
     help="Share of evaluations to record; all that matter are, always.",
 )
+@click.option(
+    "--rate-limit",
+    type=click.IntRange(0, 1_000_000),
+    default=60_000,
+    show_default=True,
+    help="Requests a minute for each token; 0: no limit.",
+)
 @click.option("--alert-webhook", metavar="URL", help="Post alerts there, signed with RECONCILER_ALERT_SECRET.")
 @click.option(
     "--retain",
@@ -56,6 +58,7 @@ def serve_command(
     neosc_crud: bool,
     quirks: tuple[str, ...],
     sample: float,
+    rate_limit: int,
     alert_webhook: str | None,
     retain: tuple[str, ...],
 ) -> None:
@@ -65,7 +68,8 @@ def serve_command(
     reconciler serve
     reconciler serve --db policies.db --neosc-crud
 
-    The first start prints one admin token, or takes RECONCILER_SERVER_TOKEN.
+    The first start prints an admin token and a password for the page, or
+    takes RECONCILER_SERVER_TOKEN and RECONCILER_SERVER_PASSWORD.
     Ctrl-C stops it.
     """
     from reconciler.server.options import ServerOptions
@@ -74,6 +78,7 @@ def serve_command(
         neosc_crud=neosc_crud,
         quirks=frozenset(quirks),
         sample=sample,
+        rate_limit=rate_limit,
         alert_webhook=alert_webhook,
         retain=retain,
     )
@@ -83,10 +88,11 @@ def serve_command(
 def run_server(*, db: str | None, port: int, options: ServerOptions) -> None:
     """Serve until a signal says stop; SIGTERM ends as Ctrl-C does, with `KeyboardInterrupt`, once replies are out.
 
-    URLs go to stdout, and the first token of a new database with them: it is the only time it is seen.
+    URLs go to stdout, and the first secrets of a new database with them: it is the only time they are seen.
     """
     try:
         from reconciler.clock import SystemClock, SystemRandom
+        from reconciler.server.accounts.first import OWNER, make_first_secrets
         from reconciler.server.app import create_app
         from reconciler.server.enforcement.delivering import delivering, read_receiver
         from reconciler.server.main import open_socket, run, url_of
@@ -107,8 +113,12 @@ def run_server(*, db: str | None, port: int, options: ServerOptions) -> None:
             lines = [f"NeoSC    {url}/api", f"OpenA2A  {url}/v1"]
             if any(name.startswith("aim") for name in options.quirks):
                 lines.append(f"AIM      {url}/api/v1")
-            token = first_token(store, os.environ)
-            emit("\n".join([*lines, *([f"admin token: {token}"] if token else [])]))
+            made = make_first_secrets(store, os.environ)
+            if made.token is not None:
+                lines.append(f"admin token: {made.token}")
+            if made.password is not None:
+                lines.append(f"password of {OWNER} for the page: {made.password}")
+            emit("\n".join(lines))
             if db in (None, ":memory:"):
                 note("The database is in memory: it ends with the server. Ctrl-C stops it.")
             note(f"The trail is {describe_rules(rules)}.")
@@ -120,18 +130,3 @@ def run_server(*, db: str | None, port: int, options: ServerOptions) -> None:
             raise KeyboardInterrupt  # only a signal ends `run`, and one that a parent made us ignore ends it too
         finally:
             store.close()
-
-
-def first_token(store: Store, environ: Mapping[str, str]) -> str | None:
-    """The admin token to show: a new one when the database has none; None when it has, or the environment gives it."""
-    given = environ.get(TOKEN_VARIABLE, "").strip()
-    if given:
-        if not re.fullmatch(r"[A-Za-z0-9._~+/-]{16,512}=*", given):
-            raise ConfigError(
-                f"{TOKEN_VARIABLE} cannot be a bearer token",
-                where="environment",
-                fix="give at least 16 letters, digits or ._~+/- without blanks, as from `openssl rand -hex 32`",
-            )
-        store.add_token(OWNER, "admin", token=given)
-        return None
-    return None if store.has_tokens() else store.add_token(OWNER, "admin")
