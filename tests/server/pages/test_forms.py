@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -49,6 +50,11 @@ def viewer(running: RunningServer) -> Iterator[Visitor]:
         yield found
 
 
+KIND = "application/x-www-form-urlencoded; charset=utf-8"
+#: What is no text: controls, but for tab and line ends. Half a surrogate cannot even be sent.
+UNUSABLE = {chr(code) for code in (*range(32), 127)} - {"\t", "\n", "\r"}
+
+
 def address(path: str) -> str:
     filled = path.replace("{system}", "neosc").replace("{policy_id}", "pol-mfa-required")
     return filled.replace("{finding_id}", "find-1").replace("{verb}", "resolve").replace("{session_id}", "ses-1")
@@ -73,7 +79,7 @@ def fields(csrf: str | None) -> dict[str, str]:
 
 def test_there_are_forms() -> None:
     assert len(FORMS) > 8
-    assert OWN < set(FORMS)
+    assert len(OWN) == 5
 
 
 @pytest.mark.parametrize("path", FORMS)
@@ -164,16 +170,15 @@ def test_the_token_may_come_in_a_header(running: RunningServer, admin: Visitor) 
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=50), max_size=10))
 def test_a_form_that_a_browser_sends_is_read_as_it_was_or_refused(sent: dict[str, str]) -> None:
     try:
-        body = httpx.QueryParams(sent).__str__().encode()
+        body = urlencode(sent).encode()
     except UnicodeEncodeError:
         return
 
-    try:
-        found = parse_form(body, "application/x-www-form-urlencoded; charset=utf-8")
-    except PageError as error:
-        assert error.status == 400
+    if any(char in text for pair in sent.items() for text in pair for char in UNUSABLE):
+        with pytest.raises(PageError):
+            parse_form(body, KIND)
     else:
-        assert found == sent
+        assert parse_form(body, KIND) == sent
 
 
 @pytest.mark.parametrize(
