@@ -78,9 +78,11 @@ def acquire(
     refs = _Refs(store, remote, lock_ref(target))
     until = clock.monotonic() + timeout
     watched: tuple[str, float] | None = None
+    contended = False
     for _ in range(_TRIES):
         tip = refs.read()
         while tip is not None:
+            contended = True
             seen = _read_holder(store, tip, target)
             now = clock.monotonic()
             if seen.is_past(clock.now()):
@@ -103,9 +105,10 @@ def acquire(
         sha = _write(store, holder, ttl, nonce, clock.now())
         result = refs.move(RefUpdate(refs.ref, sha, tip))
         if result.status is PushStatus.DONE:
-            return Lock(refs, target, holder, ttl, nonce, sha, started, clock)
+            return Lock(refs, target, holder, ttl, nonce, sha, started, clock, contended=contended)
         if result.status is PushStatus.REFUSED:
             raise _refused(refs, result.detail)
+        contended = True
     raise LockedError(
         f"the lock of {target} changes hands too fast to be taken", where=refs.ref, fix="try again in a moment"
     )
@@ -148,12 +151,26 @@ def unlock(store: GitStore, remote: str | None, target: str, nonce: str) -> Hold
 
 
 class Lock:
-    """A lock we hold. Safe to use from several threads; once lost it stays lost."""
+    """A lock we hold. Safe to use from several threads; once lost it stays lost.
+
+    `contended`: somebody else had it while we asked, and may have changed the target.
+    """
 
     def __init__(
-        self, refs: _Refs, target: str, holder: str, ttl: float, nonce: str, sha: str, started: float, clock: Clock
+        self,
+        refs: _Refs,
+        target: str,
+        holder: str,
+        ttl: float,
+        nonce: str,
+        sha: str,
+        started: float,
+        clock: Clock,
+        *,
+        contended: bool = False,
     ) -> None:
         self.target, self.holder, self.ttl, self.nonce = target, holder, ttl, nonce
+        self.contended = contended
         self._refs, self._clock = refs, clock
         self._sha: str | None = sha
         self._started = started

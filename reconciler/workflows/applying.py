@@ -102,7 +102,7 @@ def apply_plan(
     progress: Callable[[Outcome, int, int], None] = lambda outcome, number, total: None,
     machine: Machine = Machine(),
 ) -> Run:
-    """Carry out what *plan* finds to do; it is asked again when another run recorded something in between."""
+    """Carry out what *plan* finds to do; it is asked again when another run was at work in between."""
     planned = plan()
     if _stops_everything(planned.plan):
         return _finish(planned, _skip_all(planned), ExitCode.BLOCKED)
@@ -127,7 +127,7 @@ def apply_plan(
         random=session.random,
     )
     try:
-        planned = _again_if_recorded(session, planned, plan)
+        planned = _again_if_others_were_here(session, planned, plan, lock)
         if _stops_everything(planned.plan):
             run = _finish(planned, _skip_all(planned), ExitCode.BLOCKED)
         else:
@@ -190,13 +190,17 @@ def _warn_unpushed(session: Session, planned: Planned, head: str) -> None:
         session.notice(f"warning: commit {head[:7]} is not on {remote} yet; push it, so that others can find it")
 
 
-def _again_if_recorded(session: Session, planned: Planned, plan: Callable[[], Planned]) -> Planned:
-    """Plan again when another run recorded something before we had the lock; what was agreed to must still be asked."""
+def _again_if_others_were_here(session: Session, planned: Planned, plan: Callable[[], Planned], lock: Lock) -> Planned:
+    """Plan again when another run recorded something before we had the lock, or had it while we waited.
+
+    One that died in the middle has recorded nothing, and may have changed what the plan saw in sync. Some of what was
+    agreed to may be done by then; anything else that is to be done now was not agreed to.
+    """
     synced = sync_ledger(session, planned.repository, planned.remote, planned.settings.name, applying=True)
-    if synced.tip == planned.sync.tip:
+    if synced.tip == planned.sync.tip and not lock.contended:
         return planned
     again = plan()
-    if again.plan.changes != planned.plan.changes:
+    if any(change not in planned.plan.changes for change in again.plan.changes):
         raise stale(planned.plan, "another run changed the target meanwhile")
     return again
 
