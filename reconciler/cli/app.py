@@ -5,6 +5,7 @@ Commands live in one module per help group and are imported when they are called
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -19,6 +20,7 @@ from click.exceptions import Abort, Exit
 
 from reconciler import __version__
 from reconciler.cli.command import Command
+from reconciler.cli.streams import to_nowhere
 from reconciler.errors import ExitCode, ReconcilerError
 
 #: Help group → command → (module, one line of help). The order is the order of the help page.
@@ -175,7 +177,7 @@ def _run(arguments: Sequence[str], state: State) -> int:
         error.show()
         return int(ExitCode.USAGE)
     except BrokenPipeError:
-        _close_stdout()
+        to_nowhere(sys.stdout)
         return int(ExitCode.ERROR)
     except ReconcilerError as error:
         return _report(error, json=state.json)
@@ -200,7 +202,7 @@ def _internal(error: Exception) -> ReconcilerError:
 
 
 def _report(error: ReconcilerError, *, json: bool) -> int:
-    from reconciler.cli.output import emit_json, use_color
+    from reconciler.cli.output import OutputError, emit_json, use_color
     from reconciler.core.problems import FilesError
     from reconciler.reports import problems as report
 
@@ -212,11 +214,6 @@ def _report(error: ReconcilerError, *, json: bool) -> int:
         value = report.error_to_json(error)
     print(text, file=sys.stderr)
     if json:
-        emit_json(value)
+        with contextlib.suppress(OutputError):  # it may be the very error that is told
+            emit_json(value)
     return int(error.exit)
-
-
-def _close_stdout() -> None:
-    """Point stdout at nothing after its reader went away, so that the interpreter's own flush does not complain."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())

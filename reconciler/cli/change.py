@@ -13,7 +13,7 @@ from reconciler.cli.app import State
 from reconciler.cli.command import command
 from reconciler.cli.interrupt import pass_signals_to, stop_on_signals
 from reconciler.cli.options import format_options, only_option, session_of, targets_option, wants_json
-from reconciler.cli.output import emit, emit_json, note, use_color
+from reconciler.cli.output import OutputError, emit, emit_json, note, use_color
 from reconciler.cli.review import read_plans
 from reconciler.core.model import Outcome, Plan
 from reconciler.errors import ExitCode, ReconcilerError, UsageError, worst
@@ -117,10 +117,13 @@ def apply_command(
                     raise
                 failed.append(error)
                 note(f"error: {name}: {error}")
-    if as_json:
-        emit_json(run_to_json(runs[0]) if len(runs) == 1 and not failed else runs_to_json(runs, failed))
-    elif runs:
-        emit("\n".join(render_run(run, color=use_color(sys.stdout)) for run in runs))
+    try:
+        if as_json:
+            emit_json(run_to_json(runs[0]) if len(runs) == 1 and not failed else runs_to_json(runs, failed))
+        elif runs:
+            emit("\n".join(render_run(run, color=use_color(sys.stdout)) for run in runs))
+    except OutputError as error:  # what was done is done and recorded, so the runs decide the exit code
+        note("\n".join([f"error: {error}", *(render_run(run, color=use_color(sys.stderr)) for run in runs)]))
     return worst([*(run.exit for run in runs), *(error.exit for error in failed)])
 
 

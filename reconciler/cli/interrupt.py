@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from reconciler.errors import ExitCode
@@ -21,7 +21,8 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
         if asked.is_set():
             os._exit(ExitCode.INTERRUPTED)
         asked.set()
-        os.write(2, b"stopping after the call in flight; once more ends it at once\n")
+        with suppress(OSError):  # nobody may be reading any more
+            os.write(2, b"stopping after the call in flight; once more ends it at once\n")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

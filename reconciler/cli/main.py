@@ -12,6 +12,9 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"reconciler {__version__}")
         raise SystemExit(0)
+    from reconciler.cli.streams import keep_streams
+
+    keep_streams()
     from reconciler.cli.app import run
 
     raise SystemExit(run(sys.argv[1:]))

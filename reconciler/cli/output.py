@@ -9,15 +9,35 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+from reconciler.cli.streams import to_nowhere
 from reconciler.core.model import Json
 from reconciler.errors import ReconcilerError
 
 
+class OutputError(ReconcilerError):
+    """What was found cannot be written down."""
+
+    code = "output"
+
+
 def emit(text: str) -> None:
-    """Write *text* to stdout as one block that ends with a newline."""
+    """Write *text* to stdout as one block that ends with a newline.
+
+    A reader that has gone away wants no more, which is no error. A result that cannot be written is one.
+    """
     data = text if text.endswith("\n") else text + "\n"
-    sys.stdout.write(data.encode("utf-8", errors="backslashreplace").decode("utf-8"))
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(data.encode("utf-8", errors="backslashreplace").decode("utf-8"))
+        sys.stdout.flush()
+    except OSError as error:
+        to_nowhere(sys.stdout)
+        if isinstance(error, BrokenPipeError):
+            return
+        raise OutputError(
+            f"the result cannot be written ({error.strerror or type(error).__name__})",
+            where="stdout",
+            fix="make room where the output goes, then run it again",
+        ) from error
 
 
 def emit_json(value: Mapping[str, Json]) -> None:
@@ -62,9 +82,8 @@ def write_file(path: Path, text: str, *, mode: int = 0o666) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise ReconcilerError(
+        raise OutputError(
             f"the file cannot be written ({error.strerror or type(error).__name__})",
             where=str(path),
             fix="choose another path or mend the permissions",
-            code="output",
         ) from error
