@@ -82,9 +82,14 @@ class Suspensions:
                 state = each.state if each.state in states else states[0]
                 self._rows.setdefault(each.actor_id, {})[each.policy, state] = row
 
-    def concerns(self, event: Event) -> bool:
-        """Whether an event by itself can end a suspension of its actor."""
-        return event.action_key in self._resets and event.actor_id in self._rows
+    @property
+    def policies(self) -> frozenset[str]:
+        """The policies that can suspend somebody."""
+        return frozenset(self._states)
+
+    def reinstates(self, event: Event) -> bool:
+        """Whether what an event does ends suspensions of its actor, if there are any."""
+        return event.action_key in self._resets
 
     def at(self, event: Event) -> tuple[Suspended, ...]:
         """Return the suspensions that hold at an event, by triggers strictly before it.
@@ -97,7 +102,7 @@ class Suspensions:
         found = []
         for (policy, state), row in list(rows.items()):
             if state.duration_us is not None and event.ts_us - row.last_us >= state.duration_us:
-                del rows[policy, state]
+                self._drop(event.actor_id, (policy, state))
                 continue
             until = None if state.duration_us is None else row.last_us + state.duration_us
             found.append(Suspended(event.actor_id, policy, row.since_us, until, not row.is_told))
@@ -108,13 +113,19 @@ class Suspensions:
         """Take in what an event started or ended. What reinstates is never a trigger itself."""
         ended = self._resets.get(event.action_key, set())
         for source in ended:
-            self._rows.get(event.actor_id, {}).pop(source, None)
+            self._drop(event.actor_id, source)
         for verdict in verdicts:
             for state in verdict.states:
                 source = verdict.policy, state
                 if source not in ended:
                     rows = self._rows.setdefault(event.actor_id, {})
                     rows.setdefault(source, _Row(event.ts_us)).last_us = event.ts_us
+
+    def _drop(self, actor_id: str, source: _Source) -> None:
+        rows = self._rows.get(actor_id, {})
+        rows.pop(source, None)
+        if not rows:
+            self._rows.pop(actor_id, None)
 
 
 class _Row:

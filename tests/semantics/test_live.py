@@ -133,12 +133,12 @@ def test_an_edited_policy_holds_on_its_new_terms_those_whom_it_held() -> None:
     assert outside.suspended == ()
 
 
-def test_an_event_that_can_end_a_suspension_is_known_as_such() -> None:
-    engine = Engine([suspending()])
-    engine.step(event(0, trust_score=1.0))
+def test_an_event_that_ends_suspensions_is_known_as_such() -> None:
+    suspensions = Engine([suspending(), limit("counts", 1)]).suspensions
 
-    assert engine.suspensions.concerns(event(1, action="reinstate"))
-    assert not engine.suspensions.concerns(event(1, action="read"))
+    assert suspensions.policies == {"p"}
+    assert suspensions.reinstates(event(1, action="reinstate"))
+    assert not suspensions.reinstates(event(1, action="read"))
 
 
 def test_an_event_is_counted_when_some_policy_remembers_it() -> None:

@@ -20,9 +20,9 @@ SUSPEND = {"on_violation": "suspend_agent"}
 
 
 @pytest.fixture
-def file(shared_db: str, tmp_path: Path) -> str:
+def file(db: str, tmp_path: Path) -> str:
     """A database that outlives the server."""
-    return str(tmp_path / "policies.db") if shared_db == ":memory:" else shared_db
+    return str(tmp_path / "policies.db") if db == ":memory:" else db
 
 
 @contextmanager
