@@ -14,6 +14,10 @@ from typing import Final
 
 import pyotp
 
+#: How long a password is that somebody chooses. The longest bounds what a login has to hash.
+MIN_PASSWORD: Final = 12
+MAX_PASSWORD: Final = 1024
+
 #: N, r and p of scrypt.
 Cost = tuple[int, int, int]
 #: 16 MiB and five passes: one of OWASP's equal choices, the one that needs least memory.

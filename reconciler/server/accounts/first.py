@@ -11,8 +11,7 @@ import sqlalchemy as sa
 
 from reconciler.errors import ConfigError
 from reconciler.server.accounts.people import change_user, find_user_id, insert_user
-from reconciler.server.accounts.routes import MAX_PASSWORD, MIN_PASSWORD
-from reconciler.server.credentials import is_password, make_password
+from reconciler.server.credentials import MAX_PASSWORD, MIN_PASSWORD, is_password, make_password
 from reconciler.server.store import DEFAULT_ORGANIZATION, Store
 from reconciler.server.tables import users
 

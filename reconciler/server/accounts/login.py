@@ -56,7 +56,7 @@ def log_in(
     missing; 401 for a wrong code; 429 after too many attempts.
     """
     email = email.strip().lower()
-    count_attempt(store, email, _address(request))
+    count_attempt(store, email, address_of(request))
     with store.read() as connection:
         user = connection.execute(sa.select(users).where(users.c.email == email)).first()
     if not is_password(password, None if user is None else user.password, store.password_cost) or user is None:
@@ -92,7 +92,8 @@ def _record_failure(
     add_entry(connection, store, caller, request, system, "login_failed", resource, details, success=False)
 
 
-def _address(request: Request) -> str:
+def address_of(request: Request) -> str:
+    """Where a request came from, as far as the socket knows; what is in front of the server counts as one address."""
     return request.client.host if request.client else ""
 
 

@@ -16,13 +16,11 @@ from reconciler.server.accounts.login import Account, log_in
 from reconciler.server.accounts.scopes import SCOPES, choose_scopes
 from reconciler.server.accounts.sessions import close_sessions
 from reconciler.server.auth import Asked, Manager, read_body
-from reconciler.server.credentials import make_token
+from reconciler.server.credentials import MAX_PASSWORD, MIN_PASSWORD, make_token
 from reconciler.server.replies import ApiError, list_reply, reply
 from reconciler.server.trail.entries import SERVER, record
 
 LOGIN_LIFETIME: Final = 24 * 3600.0
-MIN_PASSWORD: Final = 12
-MAX_PASSWORD: Final = 1024
 #: Ten years: a number of seconds that any clock can add to now.
 MAX_LIFETIME: Final = 10 * 366 * 24 * 3600
 

@@ -127,7 +127,15 @@ def test_somebody_elses_session_cannot_be_closed(store: Store, person: str) -> N
 
     assert not closed
     assert find_session(store, cookie) is not None
-    assert close_session_of(store, other, str(shown["id"]))
+
+
+def test_ones_own_session_can_be_closed_by_its_id(store: Store, person: str) -> None:
+    cookie = open_session(store, person)
+    [shown] = list_sessions(store, person)
+
+    closed = close_session_of(store, person, str(shown["id"]))
+
+    assert closed
     assert find_session(store, cookie) is None
 
 
