@@ -33,7 +33,11 @@ from reconciler.core.schema import Schemas, load_schemas
 HEAD = "3f9c2ab0" * 5
 BEFORE = "1a2b3c4d" * 5
 NOW = datetime(2026, 11, 20, 9, 14, 7, tzinfo=UTC)
-URLS = {"neosc": "http://127.0.0.1:8800/api", "opena2a": "http://127.0.0.1:8800/v1"}
+URLS = {
+    "neosc": "http://127.0.0.1:8800/api",
+    "opena2a": "http://127.0.0.1:8800/v1",
+    "aim": "http://127.0.0.1:8800/api/v1",
+}
 
 FLIP_ONLY = Capabilities(
     create=False,

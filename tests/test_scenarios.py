@@ -29,7 +29,7 @@ from reconciler.core.model import (
     TargetSettings,
 )
 from reconciler.core.plan import PlanInput, make_plan
-from reconciler.providers import neosc, opena2a
+from reconciler.providers import aim, neosc, opena2a
 from reconciler.reports.plan_json import plan_from_json, plan_to_json
 from reconciler.reports.plan_text import render_plan
 from reconciler.workflows.session import policy_from
@@ -38,7 +38,7 @@ from tests.conftest import Golden
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 NAMES = sorted(folder.name for folder in SCENARIOS.iterdir() if folder.is_dir())
-PROVIDERS: Mapping[str, Any] = {"neosc": neosc, "opena2a": opena2a}
+PROVIDERS: Mapping[str, Any] = {"aim": aim, "neosc": neosc, "opena2a": opena2a}
 
 
 def read_scenario(folder: Path) -> PlanInput:

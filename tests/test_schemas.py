@@ -320,6 +320,7 @@ AIM: dict[str, object] = {
     "time_window": "neutral",
     "lockout_duration": "neutral",
     "auth_failure /rules/time_window_minutes": "neutral",
+    "capability_violation /appliesTo": "unknown",
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from reconciler.core.deviations import change_risk_there, risks_there
 from reconciler.core.diff import FieldDiff, merge_for_put, policy_origin
 from reconciler.core.exceptions import why
 from reconciler.core.guard import guards_on, held_reason
@@ -27,7 +28,7 @@ from reconciler.core.model import (
     Risk,
     Source,
 )
-from reconciler.core.risk import change_risk, field_label, policy_risk, whole_field_risk
+from reconciler.core.risk import field_label, policy_risk, whole_field_risk
 
 ENABLED = "/enabled"
 _NEVER = "this target says prune: never"
@@ -95,7 +96,8 @@ def _make_change(inputs: PlanInput, compared: Compared, action: Action, diffs: S
     desired, live, applied = pair.desired, pair.live, pair.applied
     was_enabled = live is not None and live.enabled
     enabled = desired is not None and desired.enabled
-    risks = _field_risks(compared, action, diffs, was_enabled=was_enabled, enabled=enabled)
+    usual = _field_risks(compared, action, diffs, was_enabled=was_enabled, enabled=enabled)
+    risks = risks_there(inputs, pair, usual)
     fields = tuple(
         FieldChange(
             diff.pointer,
@@ -108,7 +110,7 @@ def _make_change(inputs: PlanInput, compared: Compared, action: Action, diffs: S
         )
         for diff in diffs
     )
-    risk = change_risk(action, risks.values(), was_enabled=was_enabled, enabled=enabled)
+    risk = change_risk_there(action, usual, risks, was_enabled=was_enabled, enabled=enabled)
     origin = _origin(compared, diffs)
     moved = any(diff.origin is not Origin.GIT and diff.pointer != ENABLED for diff in diffs) and live is not None
     path = desired.source.path if desired is not None else applied.path if applied is not None else ""

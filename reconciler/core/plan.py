@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from reconciler.core.canonical import Schema, canonical, digest, json_equal
 from reconciler.core.changes import ENABLED, Settled, mode_source, settle, settle_mode
+from reconciler.core.deviations import deviation_warnings
 from reconciler.core.diff import unknown_live_keys
 from reconciler.core.exceptions import exception_warnings
 from reconciler.core.guard import guards_on_plan, is_in_force, judge
@@ -84,7 +85,11 @@ def make_plan(inputs: PlanInput) -> Plan:
         unmanaged=tuple(policy.natural_key for policy in matched.unmanaged),
         blocked=verdict.blocked,
         overrides=verdict.used,
-        warnings=(*_warnings(inputs, compared, settled), *verdict.warnings),
+        warnings=(
+            *_warnings(inputs, compared, settled),
+            *deviation_warnings(inputs, compared, changes),
+            *verdict.warnings,
+        ),
         summary={
             **{action.value: sum(change.action is action for change in changes) for action in Action},
             "in_sync": in_sync,

@@ -52,7 +52,7 @@ def listing_from_wire(reply: Reply, *, in_description: bool) -> tuple[tuple[Live
     return policies, None if reply.framed else "nothing in the reply proves that the list came whole"
 
 
-def policy_from_wire(value: Side, what: str, *, in_description: bool) -> LivePolicy:
+def policy_from_wire(value: Side, what: str, *, in_description: bool = False) -> LivePolicy:
     """Return one policy, its keys in the newest spelling; what the server or our annotation put there is left out.
 
     Values that no document lists are read as they are: live systems are full of them (systems.md 1.2).

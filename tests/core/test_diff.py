@@ -17,7 +17,7 @@ from reconciler.core.diff import (
     policy_origin,
     unknown_live_keys,
 )
-from reconciler.core.model import MISSING, Op, Origin
+from reconciler.core.model import MISSING, Json, Op, Origin
 from reconciler.core.schema import load_schemas
 
 SCHEMAS = load_schemas()
@@ -456,3 +456,41 @@ def test_shipped_schemas_tell_sentences_from_sets_and_fill_in_defaults() -> None
     assert pointers(diff({"rules": ["a", "b"]}, {"rules": ["b", "a"]}, schema=NEOSC)) == ["/rules"]
     assert pointers(diff({"conditions": {}}, {"conditions": {"key": "tenant"}}, schema=RATE)) == ["/conditions/key"]
     assert diff({"conditions": {"actions": ["a", "B"]}}, {"conditions": {"actions": ["b", "A"]}}, schema=RATE) == ()
+
+
+# ------------------------------------------------------------------------------------- what an API keeps of nothing
+
+EMPTY: Mapping[str, Any] = {
+    "properties": {
+        "description": {"type": "string", "x-empty": ""},
+        "priority": {"type": "integer", "x-empty": 0},
+        "rules": {"type": "object", "properties": {"limit": {}}, "x-empty": {}},
+    }
+}
+
+
+@pytest.mark.parametrize(("key", "value", "empty"), [("description", "x", ""), ("priority", 7, 0)])
+def test_a_key_that_left_git_is_gone_when_the_api_shows_its_empty_value(key: str, value: Json, empty: Json) -> None:
+    removed = diff_policy({}, {key: value}, {key: value}, EMPTY)
+    after = diff_policy({}, {key: empty}, {key: value}, EMPTY)
+
+    assert [(field.pointer, field.op) for field in removed] == [(f"/{key}", Op.REMOVE)]
+    assert after == ()
+
+
+def test_an_object_that_left_git_is_gone_when_the_api_shows_an_empty_one() -> None:
+    before: dict[str, Json] = {"rules": {"limit": 1}}
+
+    assert diff_policy({}, before, before, EMPTY) != ()
+    assert diff_policy({}, {"rules": {}}, before, EMPTY) == ()
+
+
+def test_an_empty_value_that_git_names_is_wanted_like_any_other() -> None:
+    [field] = diff_policy({"priority": 0}, {"priority": 7}, {}, EMPTY)
+
+    assert (field.live, field.desired) == (7, 0)
+    assert diff_policy({"priority": 0}, {"priority": 0}, {}, EMPTY) == ()
+
+
+def test_what_git_never_named_is_not_compared_whatever_is_live() -> None:
+    assert diff_policy({}, {"priority": 7, "description": "by hand"}, {}, EMPTY) == ()
