@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from reconciler.server.accounts.people import find_user_id
 from reconciler.server.accounts.sessions import COOKIE, make_csrf, open_session
 from tests.support.servers import RunningServer
 
@@ -79,7 +80,9 @@ def visitor(
     server: RunningServer, email: str, role: str = "admin", *, organization: str = "default"
 ) -> Iterator[Visitor]:
     """Somebody who is logged in, for the length of a block."""
-    user_id = server.store.add_user(email, role, organization=organization)
+    with server.store.read() as connection:
+        known = find_user_id(connection, email)  # making an account again ends its sessions
+    user_id = known or server.store.add_user(email, role, organization=organization)
     cookie = open_session(server.store, user_id, user_agent="a browser")
     headers = {"Accept": "text/html", "Cookie": f"{COOKIE}={cookie}"}
     with httpx.Client(base_url=server.url, headers=headers, trust_env=False, timeout=30) as client:
