@@ -16,6 +16,7 @@ from reconciler.cli.options import format_options, only_option, session_of, targ
 from reconciler.cli.output import OutputError, emit, emit_json, note, use_color
 from reconciler.cli.review import read_plans
 from reconciler.core.model import Outcome, Plan
+from reconciler.core.safe import safe
 from reconciler.errors import ExitCode, ReconcilerError, UsageError, worst
 from reconciler.reports.plan_text import render_plan
 from reconciler.reports.run_json import run_to_json, runs_to_json
@@ -119,6 +120,9 @@ def apply_command(
                 note(f"error: {name}: {error}")
     try:
         if as_json:
+            for run in runs:
+                if run.error is not None:  # the machine format has no place for it
+                    note(f"error: {safe(run.error, 1000)}")
             emit_json(run_to_json(runs[0]) if len(runs) == 1 and not failed else runs_to_json(runs, failed))
         elif runs:
             emit("\n".join(render_run(run, color=use_color(sys.stdout)) for run in runs))
@@ -163,8 +167,6 @@ def _silent(outcome: Outcome, number: int, total: int) -> None:
 
 def _tell(outcome: Outcome, number: int, total: int) -> None:
     """One line of progress for people, on stderr."""
-    from reconciler.core.safe import safe
-
     note(f"{number}/{total} {outcome.status} {outcome.action} {safe(outcome.key)}")
 
 
