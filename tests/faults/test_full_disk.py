@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.killing import Running, Site, journal_of, site
-from tests.faults.test_kill import EVENTS, METHODS, converges, work
+from tests.faults.test_kill import EVENTS, converges, work
 from tests.support.program import Ended, Program
 from tests.support.repos import Repo
 
