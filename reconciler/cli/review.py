@@ -69,6 +69,12 @@ def validate_command(ctx: Context, targets: tuple[str, ...], report: Mapping[str
     metavar="SNAPSHOT",
     help="Plan against this file of `drift --snapshot`; needs no token, and apply refuses the plan.",
 )
+@click.option(
+    "--events",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Replay these recorded events: what would the plan have blocked?",
+)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when changes are pending, 3 when a guard blocks.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Save the plan for apply and show.")
 @click.option("-q", "quiet", is_flag=True, help="Only the four last lines.")
@@ -83,6 +89,7 @@ def plan_command(
     only: tuple[str, ...],
     commit: str | None,
     live: Path | None,
+    events: Path | None,
     detailed_exitcode: bool,
     out: Path | None,
     quiet: bool,
@@ -97,6 +104,7 @@ def plan_command(
     reconciler plan
     reconciler plan --target neosc --out plan.json --detailed-exitcode
     reconciler plan --live snapshot.json --commit HEAD
+    reconciler plan --events events --report markdown=plan.md
     reconciler plan --report markdown=plan.md --report sarif=plan.sarif
     """
     import sys
@@ -105,8 +113,13 @@ def plan_command(
     from reconciler.workflows.planning import plan_targets
 
     snapshots = None if live is None else read_snapshots(live)
-    planned = plan_targets(session_of(ctx), targets, commit=commit, only=only, live=snapshots)
+    session = session_of(ctx)
+    planned = plan_targets(session, targets, commit=commit, only=only, live=snapshots)
     plans = [each.plan for each in planned.made]
+    if events is not None:
+        from reconciler.workflows.previewing import with_impact
+
+        plans = [with_impact(session, each, events).plan for each in planned.made]
     if out is not None and plans:
         write_file(out, to_json(_plans_json(plans, whole=not planned.failed)))
     style = "quiet" if quiet else "oneline" if oneline else "full" if full else "default"

@@ -44,6 +44,7 @@ class Guard:
 
 
 _OVERRIDE: Final = "revert the change, or add a dated entry for this policy to overrides.yaml and have it reviewed"
+_BUDGET: Final = 'narrow the change, or add a dated entry with policy "*" to overrides.yaml'
 
 GUARDS: Final[Mapping[str, Guard]] = {
     "critical-deleted": Guard("a critical policy would be deleted", _OVERRIDE),
@@ -55,7 +56,23 @@ GUARDS: Final[Mapping[str, Guard]] = {
         "see why the list is short; the rest is applied meanwhile",
         liftable=False,
     ),
+    "newly-blocked": Guard(
+        "more recorded requests would newly be blocked than max_newly_blocked allows", _BUDGET, whole=True
+    ),
+    "newly-blocked-actors": Guard(
+        "more actors would newly be blocked than max_newly_blocked_actors allows", _BUDGET, whole=True
+    ),
+    "newly-blocked-share": Guard(
+        "a larger share of recorded requests would newly be blocked than max_newly_blocked_share allows",
+        _BUDGET,
+        whole=True,
+    ),
     "mode-weakened": Guard("the whole target would stop blocking and only report", _OVERRIDE),
+    "must-stay-allowed": Guard(
+        "a request of must_stay_allowed would be blocked, or nobody can tell",
+        'narrow the change, or add a dated entry with policy "*" to overrides.yaml',
+        whole=True,
+    ),
     "not-a-descendant": Guard(
         "this commit does not follow the one that was applied last",
         'merge the newer commit, or add a dated entry with policy "*" to overrides.yaml',

@@ -35,8 +35,8 @@ class ChangeImpact:
 
     `masked`: blocked by another policy anyway. `only`: blocked by this policy and no other. `throttled` and
     `needs_approval` are kinds of block, and not counted in `newly_blocked`. `consequential` are requests of actors that
-    this policy suspends. What alerts is counted whatever it does besides. `in_scope` is how many events it looked at; of these `coverage` says for each column that it
-    needs which share was recorded.
+    this policy suspends. What alerts is counted whatever it does besides. `in_scope` is how many events it looked at;
+    of these `coverage` says for each column that it needs which share was recorded.
     """
 
     key: str

@@ -307,6 +307,20 @@ class TargetSettings:
     annotate: str = "headers"
     signatures: str = "auto"
     notify: tuple[Receiver, ...] = ()
+    max_newly_blocked: int | None = None
+    max_newly_blocked_actors: int | None = None
+    max_newly_blocked_share: float | None = None
+    must_stay_allowed: str | None = None
+
+    @property
+    def budgets(self) -> Mapping[str, float]:
+        """What a plan may newly block of recorded events, by name; without events nobody can tell."""
+        named = {
+            "max_newly_blocked": self.max_newly_blocked,
+            "max_newly_blocked_actors": self.max_newly_blocked_actors,
+            "max_newly_blocked_share": self.max_newly_blocked_share,
+        }
+        return {name: value for name, value in named.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from reconciler import __version__
 from reconciler import config as settings_module
@@ -45,6 +46,8 @@ from reconciler.workflows.session import (
     require_valid,
 )
 from reconciler.workflows.signing import Signing, check_signatures
+
+_Number = TypeVar("_Number", int, float)
 
 
 @dataclass(slots=True)
@@ -300,15 +303,24 @@ def stricter_limits(
     before = _settings_at(session, repository, target.name, applied_commit)
     if before is None:
         return target
-    percents = [value for value in (before.max_changes_percent, target.max_changes_percent) if value is not None]
     signatures = ("off", "auto", "require")
     return replace(
         target,
         max_deletes=min(before.max_deletes, target.max_deletes),
-        max_changes_percent=min(percents) if percents else None,
+        max_changes_percent=_least(before.max_changes_percent, target.max_changes_percent),
         require_override="weakens" if "weakens" in (before.require_override, target.require_override) else "none",
         signatures=max(before.signatures, target.signatures, key=signatures.index),
+        max_newly_blocked=_least(before.max_newly_blocked, target.max_newly_blocked),
+        max_newly_blocked_actors=_least(before.max_newly_blocked_actors, target.max_newly_blocked_actors),
+        max_newly_blocked_share=_least(before.max_newly_blocked_share, target.max_newly_blocked_share),
+        must_stay_allowed=target.must_stay_allowed or before.must_stay_allowed,
     )
+
+
+def _least(one: _Number | None, other: _Number | None) -> _Number | None:
+    """The smaller of two limits; one that is not set limits nothing."""
+    given = [value for value in (one, other) if value is not None]
+    return min(given) if given else None
 
 
 def _settings_at(session: Session, repository: Repository, name: str, commit: str | None) -> TargetSettings | None:

@@ -1,0 +1,209 @@
+"""What a plan would have done to recorded events: the live policies against what they will be (semantics.md F)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from reconciler.core.guard import judge
+from reconciler.core.impact import Impact, over_budget
+from reconciler.core.model import Action, Body, Change, Kind, LivePolicy, Op, Plan
+from reconciler.core.safe import quoted, safe
+from reconciler.errors import Place, ReconcilerError
+from reconciler.semantics.compile import compile_policy
+from reconciler.semantics.decide import Engine, Mode
+from reconciler.semantics.events import Event, parse_event
+from reconciler.semantics.interpret import Outcome
+from reconciler.semantics.program import Program
+from reconciler.semantics.shared import Data
+from reconciler.workflows.planning import Planned
+from reconciler.workflows.session import Session
+
+_MOST_BYTES: Final = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """The policies that are live, those that will be, and which of them cannot be replayed, with the reason."""
+
+    old: Mapping[str, Program]
+    new: Mapping[str, Program]
+    unread: tuple[str, ...]
+
+
+def with_impact(session: Session, planned: Planned, folder: Path) -> Planned:
+    """Return a plan with its preview over the events in *folder*; its guards say when it goes over a budget.
+
+    Raises ReconcilerError for a folder that is none of events.
+    """
+    from reconciler.impact.preview import data_of, open_events, preview
+
+    with open_events(folder) as (table, stored):
+        versions = versions_of(planned, data_of(stored))
+        impact = preview(versions.old, versions.new, table, stored)
+    impact = replace(impact, warnings=(*impact.warnings, *versions.unread, *_about_mode(planned.plan)))
+    lost = _no_longer_allowed(session, planned, versions)
+    impact = replace(impact, warnings=(*impact.warnings, *lost))
+    plan = replace(planned.plan, impact=impact)
+    return replace(planned, plan=_guarded(planned, plan, impact, blocks_protected=bool(lost)))
+
+
+def _no_longer_allowed(session: Session, planned: Planned, versions: Versions) -> list[str]:
+    """What of the events that must stay allowed the new policies block, or may block."""
+    name = planned.inputs.settings.must_stay_allowed
+    if name is None:
+        return []
+    events = read_protected(session, planned, name)
+    engine = Engine((replace(program, name=key) for key, program in versions.new.items()), Mode.STRICT)
+    lost = []
+    for event in events:
+        decision = engine.step(event)
+        unknown = [each for each in decision.verdicts if each.outcome is Outcome.UNKNOWN and each.effect.blocks]
+        if decision.is_blocked or unknown:
+            whose = decision.primary or (unknown[0].policy if unknown else "a suspension")
+            verb = "is blocked" if decision.is_blocked else "may be blocked"
+            lost.append(f"{quoted(event.event_id, 80)} of {safe(name)} {verb} by {quoted(whose, 120)}")
+    return lost
+
+
+def read_protected(session: Session, planned: Planned, name: str) -> list[Event]:
+    """Return the events that must stay allowed, in their order, from the files that the plan was made from.
+
+    Raises ReconcilerError for a file that is not there, or with a line that is no event.
+    """
+    data = _protected_bytes(session, planned, name)
+    events = []
+    for number, line in enumerate(data.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            value = None
+        event = parse_event(value)
+        if not isinstance(event, Event):
+            fault = event[0]
+            raise ReconcilerError(
+                f"is no event: {fault.pointer.lstrip('/') or 'it'} {fault.what}",
+                where=Place(name, number),
+                fix=fault.fix,
+                code="must-stay-allowed-file",
+            )
+        events.append(event)
+    return [replace(event, seq=at) for at, event in enumerate(sorted(events, key=lambda each: each.ts_us))]
+
+
+def _protected_bytes(session: Session, planned: Planned, name: str) -> bytes:
+    data: bytes | None
+    if planned.files.revision is None:
+        root = session.root.resolve()
+        path = (root / name).resolve()
+        data = path.read_bytes() if path.is_relative_to(root) and path.is_file() else None
+    else:
+        data = planned.repository.read_file(planned.plan.git.head, name)
+    if data is None or len(data) > _MOST_BYTES:
+        raise ReconcilerError(
+            "the file of events that must stay allowed is not there, or is over 8 MiB",
+            where=name,
+            fix="write its path relative to reconciler.yaml, and keep it small",
+            code="must-stay-allowed-file",
+        )
+    return data
+
+
+def _about_mode(plan: Plan) -> list[str]:
+    """A change of the mode decides about every request that any policy stops."""
+    if not any(change.kind is Kind.SETTINGS for change in plan.changes):
+        return []
+    return ["the mode changes as well, which decides whether anything is blocked at all"]
+
+
+def _guarded(planned: Planned, plan: Plan, impact: Impact, *, blocks_protected: bool) -> Plan:
+    """The plan with the budgets that it exceeds among its guards, unless an override lifts them."""
+    budgets = planned.inputs.settings.budgets
+    fired = [name.removeprefix("max_").replace("_", "-") for name in over_budget(impact, budgets)]
+    fired += ["must-stay-allowed"] * blocks_protected
+    if not fired:
+        return plan
+    verdict = judge(
+        (), fired, planned.inputs.overrides, target=plan.target.name, now=planned.inputs.now, known=frozenset()
+    )
+    used = tuple(entry for entry in verdict.used if entry not in plan.overrides)
+    return replace(plan, blocked=tuple(sorted({*plan.blocked, *verdict.blocked})), overrides=(*plan.overrides, *used))
+
+
+def versions_of(planned: Planned, data: Data) -> Versions:
+    """Return the live policies of a target, and what they are once the plan is carried out, as programs by key."""
+    keys = {entry.id: key for key, entry in planned.inputs.applied.items()}
+    changes = {change.key: change for change in planned.plan.changes if change.kind is Kind.POLICY}
+    by_id = {change.id: change for change in changes.values() if change.id is not None}
+    old: dict[str, Program] = {}
+    new: dict[str, Program] = {}
+    unread: list[str] = []
+    for live in planned.inputs.live.policies:
+        change = by_id.get(live.id)
+        key = change.key if change is not None else keys.get(live.id, live.natural_key)
+        checks = _checks(planned, key)
+        _add(old, key, live.body, live.enabled, checks, data, unread)
+        if change is None:
+            if key in old:
+                new[key] = old[key]
+        elif change.action is not Action.DELETE:
+            _add(new, key, _after(change, live), _enabled(change, live), _checks(planned, key, new=True), data, unread)
+    for change in changes.values():
+        if change.action is Action.CREATE and change.desired is not None:
+            wanted = change.desired
+            checks = _checks(planned, change.key, new=True)
+            _add(new, change.key, wanted.body, wanted.enabled, checks, data, unread)
+    both = {key for key in {*old, *new} if any(said.startswith(f"{quoted(key, 120)} ") for said in unread)}
+    return Versions(
+        {key: program for key, program in old.items() if key not in both},
+        {key: program for key, program in new.items() if key not in both},
+        tuple(dict.fromkeys(unread)),
+    )
+
+
+def _add(
+    version: dict[str, Program],
+    key: str,
+    body: Body,
+    enabled: bool,
+    checks: Body | None,
+    data: Data,
+    unread: list[str],
+) -> None:
+    found = compile_policy({**body, "enabled": enabled}, checks=checks, data=data)
+    if isinstance(found, Program):
+        version[key] = found
+    else:
+        fault = found[0]
+        unread.append(f"{quoted(key, 120)} is not replayed: {fault.pointer or 'it'} {fault.what}")
+
+
+def _after(change: Change, live: LivePolicy) -> Body:
+    """The content once the change is made: what git says over what is live and not git's."""
+    if change.desired is None or change.action in (Action.ENABLE, Action.DISABLE):
+        return live.body
+    removed = {
+        field.pointer.split("/")[1]
+        for field in change.fields
+        if field.op is Op.REMOVE and field.pointer.count("/") == 1
+    }
+    return {key: value for key, value in {**live.body, **change.desired.body}.items() if key not in removed}
+
+
+def _enabled(change: Change, live: LivePolicy) -> bool:
+    return live.enabled if change.desired is None else change.desired.enabled
+
+
+def _checks(planned: Planned, key: str, *, new: bool = False) -> Body | None:
+    """What machine-checkable meaning git gives to the rules of a policy: now, or when it was last applied."""
+    policies = {policy.key: policy.metadata for policy in planned.inputs.policies}
+    applied = {entry_key: entry.metadata for entry_key, entry in planned.inputs.applied.items()}
+    first, second = (policies, applied) if new else (applied, policies)
+    metadata = first.get(key) or second.get(key) or {}
+    checks = metadata.get("checks")
+    return checks if isinstance(checks, dict) else None
