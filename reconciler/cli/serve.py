@@ -15,7 +15,7 @@ from reconciler.errors import ConfigError
 if TYPE_CHECKING:
     from reconciler.server.options import ServerOptions
 
-QUIRKS = ("aim", "aim:a1", "aim:a2", "aim:a3")
+QUIRKS = ("aim", "aim:a1", "aim:a2", "aim:a3", "neosc")
 
 
 @command("serve")
@@ -29,7 +29,7 @@ QUIRKS = ("aim", "aim:a1", "aim:a2", "aim:a3")
     type=click.Choice(QUIRKS),
     metavar="NAME",
     multiple=True,
-    help="Behave like a published server: aim (under /api/v1), aim:a1, aim:a2, aim:a3.",
+    help="Behave like a published server: neosc, aim (under /api/v1), aim:a1, aim:a2, aim:a3.",
 )
 @click.option(
     "--sample",

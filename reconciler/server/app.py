@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
-from reconciler.server import neosc, opena2a
+from reconciler.server import neosc, neosc_published, opena2a
 from reconciler.server.accounts import routes as accounts
 from reconciler.server.aim.app import create_aim_app
 from reconciler.server.aim.dialects import dialect_of
@@ -27,10 +27,12 @@ from reconciler.server.trail import routes as trail
 def create_app(store: Store, options: ServerOptions | None = None) -> FastAPI:
     """The server over *store*, which stays the caller's to close."""
     options = options or ServerOptions()
+    published = neosc_published.QUIRK in options.quirks
     routers = [
+        *([neosc_published.router] if published else []),
         accounts.login_router,
         accounts.router,
-        neosc.router,
+        *([] if published else [neosc.router]),
         *([neosc.announced] if options.neosc_crud else []),
         opena2a.router,
         locks.router,
@@ -50,6 +52,8 @@ def create_app(store: Store, options: ServerOptions | None = None) -> FastAPI:
     aim = dialect_of(options.quirks)
     if aim is not None:
         app.mount("/api/v1", create_aim_app(store, aim))
+    if published:
+        neosc_published.forget_logins(store)
     app.add_middleware(BodyLimit)
     app.add_middleware(RateHeaders)
     app.add_exception_handler(ApiError, _refuse)

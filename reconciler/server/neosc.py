@@ -54,7 +54,7 @@ DEFAULTS: Final[tuple[dict[str, Any], ...]] = (
     },
 )
 
-_ALL: Final = sa.select(neosc_policies)
+ALL: Final = sa.select(neosc_policies)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _FIELDS: Final[dict[str, bodies.Check]] = {
     "id": lambda value: None if isinstance(value, str) and _ID.fullmatch(value) else f"text like {_ID.pattern}",
@@ -76,13 +76,13 @@ def list_policies(asked: User) -> JSONResponse:
     """Every policy in the order they were made; the three defaults are made first when there is none."""
     page = read_page(asked.request, status=422)
     with asked.store.read() as connection:
-        part = read_part(connection, _ALL, neosc_policies.c.seq, page)
+        part = read_part(connection, ALL, neosc_policies.c.seq, page)
     if not part.total:
         with asked.store.write() as connection:
-            if connection.execute(_ALL.limit(1)).first() is None:
-                _make_defaults(connection, asked)
-            part = read_part(connection, _ALL, neosc_policies.c.seq, page)
-    return list_reply([page.show(_to_wire(row)) for row in part.rows], part.total, part.headers)
+            if connection.execute(ALL.limit(1)).first() is None:
+                make_defaults(connection, asked)
+            part = read_part(connection, ALL, neosc_policies.c.seq, page)
+    return list_reply([page.show(to_wire(row)) for row in part.rows], part.total, part.headers)
 
 
 @router.patch("/policies/{policy_id}")
@@ -90,7 +90,7 @@ def toggle_policy(policy_id: str, asked: Admin) -> JSONResponse:
     """Flip `enabled`, whatever it is and whatever was sent, in one statement; a request may prefer to set it."""
     wish = read_wish(asked.request)
     with changing(asked) as change:
-        before = _find(change.connection, policy_id)
+        before = find_policy(change.connection, policy_id)
         if before is None:
             raise ApiError(404, "Policy not found")
         change.check(before)
@@ -105,7 +105,7 @@ def switch(connection: sa.Connection, asked: Asked, policy_id: str, *, enabled: 
     """Set `enabled` of a policy that was just read in this transaction, and record it; *because* ends the entry."""
     connection.execute(neosc_policies.update().where(neosc_policies.c.id == policy_id).values(enabled=enabled))
     message = f"Policy {'enabled' if enabled else 'disabled'}{because}"
-    return _record(connection, asked, "toggle_policy", policy_id, message)
+    return record_change(connection, asked, "toggle_policy", policy_id, message)
 
 
 @announced.post("/policies")
@@ -119,11 +119,11 @@ def create_policy(asked: Admin) -> JSONResponse:
     policy.setdefault("id", _slug(policy["name"]) or asked.store.make_id("pol-"))
     taken = taken_status(asked.request)
     with changing(asked) as change:
-        if _find(change.connection, policy["id"]) is not None:
+        if find_policy(change.connection, policy["id"]) is not None:
             raise ApiError(taken, "Policy already exists")
         change.connection.execute(neosc_policies.insert().values(**policy, created_at=asked.store.timestamp()))
-        _record(change.connection, asked, "create_policy", policy["id"], "Policy created")
-        made = _find(change.connection, policy["id"]) or {}
+        record_change(change.connection, asked, "create_policy", policy["id"], "Policy created")
+        made = find_policy(change.connection, policy["id"]) or {}
         return change.reply(made, 201, etag_headers(made))
 
 
@@ -133,7 +133,7 @@ def update_policy(policy_id: str, asked: Admin) -> JSONResponse:
     body = asked.body()
     bodies.check_fields(body, _FIELDS, status=422, nullable=("checks",))
     with changing(asked) as change:
-        before = _find(change.connection, policy_id)
+        before = find_policy(change.connection, policy_id)
         if before is None:
             raise ApiError(404, "Policy not found")
         change.check(before)
@@ -144,36 +144,36 @@ def update_policy(policy_id: str, asked: Admin) -> JSONResponse:
             update = neosc_policies.update().where(neosc_policies.c.id == policy_id)
             change.connection.execute(update.values(**body))
         details = f"Policy updated: {', '.join(bodies.changed_fields(before, body)) or 'nothing'}"
-        _record(change.connection, asked, "update_policy", policy_id, details)
-        after = _find(change.connection, policy_id) or {}
+        record_change(change.connection, asked, "update_policy", policy_id, details)
+        after = find_policy(change.connection, policy_id) or {}
         return change.reply(after, headers=etag_headers(after))
 
 
 @announced.delete("/policies/{policy_id}")
 def delete_policy(policy_id: str, asked: Admin) -> JSONResponse:
     with changing(asked) as change:
-        before = _find(change.connection, policy_id)
+        before = find_policy(change.connection, policy_id)
         if before is None:
             raise ApiError(404, "Policy not found")
         change.check(before)
         change.connection.execute(neosc_policies.delete().where(neosc_policies.c.id == policy_id))
-        _record(change.connection, asked, "delete_policy", policy_id, "Policy deleted")
+        record_change(change.connection, asked, "delete_policy", policy_id, "Policy deleted")
         return change.reply({"message": "Policy deleted"})
 
 
-def _find(connection: sa.Connection, policy_id: str) -> dict[str, Json] | None:
+def find_policy(connection: sa.Connection, policy_id: str) -> dict[str, Json] | None:
     row = connection.execute(sa.select(neosc_policies).where(neosc_policies.c.id == policy_id)).first()
-    return None if row is None else _to_wire(row)
+    return None if row is None else to_wire(row)
 
 
-def _to_wire(row: Any) -> dict[str, Json]:
+def to_wire(row: Any) -> dict[str, Json]:
     policy = {name: getattr(row, name) for name in ("id", "name", "description", "type", "rules", "enabled")}
     if row.checks is not None:
         policy["checks"] = row.checks
     return {**policy, "created_at": row.created_at}
 
 
-def _make_defaults(connection: sa.Connection, asked: Asked) -> None:
+def make_defaults(connection: sa.Connection, asked: Asked) -> None:
     """Nobody asked for them, so the entry is the server's own, which NeoSC's log does not show."""
     store, organization = asked.store, asked.caller.organization
     made = [{**policy, "created_at": store.timestamp()} for policy in DEFAULTS]
@@ -183,7 +183,7 @@ def _make_defaults(connection: sa.Connection, asked: Asked) -> None:
     bump(connection, None)
 
 
-def _record(connection: sa.Connection, asked: Asked, action: str, policy_id: str, details: str) -> Entry:
+def record_change(connection: sa.Connection, asked: Asked, action: str, policy_id: str, details: str) -> Entry:
     resource = f"policy:{policy_id}"
     return record(connection, asked, system=SYSTEM, action=action, resource=resource, details=details)
 

@@ -13,7 +13,7 @@ class ServerOptions:
     """One field for each choice of `reconciler serve`, named as its flag."""
 
     neosc_crud: bool = False
-    quirks: frozenset[str] = frozenset()  # published servers to behave like: aim, aim:a1, aim:a2, aim:a3
+    quirks: frozenset[str] = frozenset()  # published servers to behave like: neosc, aim, aim:a1 …
     rate_limit: int = 0  # requests a minute for each token; 0: as many as there are
     sample: float = 1.0  # the share of evaluations that are recorded, of those that nobody would miss
     alert_webhook: str | None = None  # where alerts are posted
