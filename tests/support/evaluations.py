@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -83,6 +84,13 @@ class Agency:
         assert response.is_success, response.text
         body: dict[str, Any] = response.json()
         return body
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Return once something is so; a test that waits in vain is ended by whoever runs it."""
+    pause = threading.Event()
+    while not condition():
+        pause.wait(0.01)
 
 
 @contextmanager

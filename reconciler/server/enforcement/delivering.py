@@ -43,10 +43,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Where notices of alerts go, how they are signed, and the way out of this network."""
+    """Where notices of alerts go, how they are signed, how long it may take, and the way out of this network."""
 
     url: str
     secret: Secret
+    seconds: float = REQUEST_SECONDS
     ca_file: str | None = None
     proxy: str | None = None
 
@@ -72,7 +73,7 @@ def read_receiver(url: str, environ: Mapping[str, str]) -> Receiver:
             fix=f"set {config.ALERT_SECRET} to a long random text, as from `openssl rand -hex 32`",
         )
     user = config.read_user_config(environ)
-    receiver = Receiver(url, secret, config.ca_file(environ, user), config.proxy(environ, user))
+    receiver = Receiver(url, secret, ca_file=config.ca_file(environ, user), proxy=config.proxy(environ, user))
     check_url(url.rpartition("/")[0], where=where)
     return receiver
 
@@ -121,7 +122,7 @@ def deliver_due(store: Store, receiver: Receiver, clock: Clock, random: Random) 
     transport = Transport(
         base,
         None,
-        deadline=REQUEST_SECONDS,
+        deadline=receiver.seconds,
         clock=clock,
         random=random,
         ca_file=receiver.ca_file,
