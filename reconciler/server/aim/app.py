@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, TypeVar, cast
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -208,12 +207,13 @@ def _refuse_route(request: Request, error: Exception) -> Response:
     """What the framework says by itself: `error` is true there, and the sentence stands beside it."""
     status = cast("HTTPException", error).status_code
     sentence = f"Cannot {request.method} {request.url.path}" if status == 404 else "Method Not Allowed"
-    return _framework_error(status, sentence)
+    return _framework_error(request, status, sentence)
 
 
 def _fail(request: Request, error: Exception) -> Response:
-    return _framework_error(500, "Internal Server Error")
+    return _framework_error(request, 500, "Internal Server Error")
 
 
-def _framework_error(status: int, sentence: str) -> JSONResponse:
-    return reply({"error": True, "message": sentence, "timestamp": datetime.now(UTC).isoformat()}, status)
+def _framework_error(request: Request, status: int, sentence: str) -> JSONResponse:
+    running: Running = request.app.state.aim
+    return reply({"error": True, "message": sentence, "timestamp": running.store.timestamp()}, status)

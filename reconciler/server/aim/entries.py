@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,7 +61,7 @@ def add(connection: sa.Connection, here: Here, *, action: str, resource_type: st
     """Write an entry in the caller's transaction."""
     client = here.request.client
     row = {
-        "id": str(uuid.uuid4()),
+        "id": here.make_id(),
         "organization": here.claims.organization,
         "user_id": here.claims.user_id,
         "action": action,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from reconciler.server.replies import ApiError, reply
 from reconciler.server.store import Store
 from reconciler.server.tables import settings
 
+_UUID: Final = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _MODE_KEY: Final = "aim_enforcement_mode"
 _MODES: Final[Mapping[str, tuple[str, str, str]]] = {
     "strict": (
@@ -53,7 +55,11 @@ class Here:
     @property
     def organization_id(self) -> str:
         """The organization as the API names it; the database here has its name."""
-        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"organization:{self.claims.organization}"))
+        return _uuid(hashlib.sha256(self.claims.organization.encode()).hexdigest())
+
+    def make_id(self) -> str:
+        """A new UUID of the random kind."""
+        return _uuid(self.store.make_id("") + self.store.make_id(""))
 
     def now(self) -> str:
         """The time as PostgreSQL gives it back, in microseconds."""
@@ -62,10 +68,14 @@ class Here:
 
 def read_id(text: str) -> str:
     """The id in a path; 400 for what is no UUID."""
-    try:
-        return str(uuid.UUID(text))
-    except ValueError as error:
-        raise ApiError(400, "Invalid policy ID") from error
+    if not _UUID.fullmatch(text):
+        raise ApiError(400, "Invalid policy ID")
+    return text.lower()
+
+
+def _uuid(digits: str) -> str:
+    """Hex digits in the form of a random UUID (RFC 9562, version 4)."""
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:32]}"
 
 
 def list_all(here: Here) -> list[Json]:
@@ -86,7 +96,7 @@ def create(here: Here, fields: Mapping[str, Json]) -> Json:
     now = here.now()
     row: dict[str, Any] = {
         **fields,
-        "id": str(uuid.uuid4()),
+        "id": here.make_id(),
         "organization": here.claims.organization,
         "created_at": now,
         "updated_at": now,

@@ -9,13 +9,13 @@ import base64
 import hmac
 import json
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi import Request
 
+from reconciler.server.credentials import make_token
 from reconciler.server.limits import Limiter
 from reconciler.server.replies import ApiError
 from reconciler.server.store import Store
@@ -40,10 +40,10 @@ class Signer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._key = secrets.token_bytes(32)
+        self._key = make_token().encode()
 
     def forget(self) -> None:
-        self._key = secrets.token_bytes(32)
+        self._key = make_token().encode()
 
     def make(self, claims: Claims, lifetime: int = LIFETIME) -> str:
         """Return a token. A refresh token has no role, as the real ones."""
@@ -55,7 +55,7 @@ class Signer:
             "role": claims.role,
             "iat": now,
             "exp": now + lifetime,
-            "jti": secrets.token_hex(8),
+            "jti": make_token()[:16],
         }
         body = f"{_encode(_HEADER)}.{_encode(said)}"
         return f"{body}.{self._signature(body)}"
