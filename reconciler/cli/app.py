@@ -35,6 +35,8 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "plan": ("review", "Show what apply would change. Never writes."),
         "show": ("review", "Print a saved plan in any format."),
         "comment": ("comment", "Put a saved plan on the pull request, once."),
+        "impact": ("impact", "What two revisions do to recorded events."),
+        "events": ("events", "Turn logs and audit trails into events to replay."),
     },
     "Change": {
         "apply": ("change", "Carry out a plan and sign each change with its commit."),

@@ -15,9 +15,10 @@ from reconciler.core.impact import Impact
 from reconciler.errors import ReconcilerError
 from reconciler.impact.kinds import stored_name
 from reconciler.impact.lift import Values
-from reconciler.impact.replay import Version, replay
+from reconciler.impact.replay import Replay, Version, replay
 from reconciler.impact.store import Stored, read_manifest
 from reconciler.impact.summary import summarise
+from reconciler.semantics.classify import Shift
 from reconciler.semantics.nodes import columns, remembers
 from reconciler.semantics.shared import Data
 
@@ -52,11 +53,24 @@ def data_of(stored: Stored) -> Data:
     return Data(str(mapping.get("trust_scale", "percent")), str(mapping.get("mcp_trust_scale", "percent")))
 
 
-def preview(old: Version, new: Version, table: ir.Table, stored: Stored) -> Impact:
-    """Return what the change from *old* to *new* would have done to the events of an open folder."""
+def preview(old: Version, new: Version, table: ir.Table, stored: Stored, *, out: Path | None = None) -> Impact:
+    """Return what the change from *old* to *new* would have done to the events of an open folder.
+
+    With *out* every touched event is written there as Parquet, as recorded, with what becomes of it.
+    """
     values = Values(table)
     found = replay(old, new, table, values)
+    if out is not None:
+        _write(found, table, out)
     return summarise(found, old, new, table, values, _warnings(found.changed, old, new, stored))
+
+
+def _write(found: Replay, table: ir.Table, out: Path) -> None:
+    import pyarrow.parquet as pq
+
+    touched = found.shifts.filter(found.shifts["shift"] != Shift.NONE.value).select("seq", "shift").rename(s_seq="seq")
+    joined = table.inner_join(touched, table.seq == touched.s_seq).drop("s_seq").order_by("seq")
+    pq.write_table(joined.to_pyarrow(), out, compression="zstd")
 
 
 def _warnings(changed: tuple[str, ...], old: Version, new: Version, stored: Stored) -> list[str]:

@@ -33,8 +33,8 @@ class Replay:
 
     `votes` has a row for each touched event and each policy that blocks it, or may, in one of the versions: `seq`,
     `policy`, `old`, `new` (0 not, 1 unknown, 2 blocks). `shifts` has a row for each touched event: `seq`, `old`, `new`
-    (where it stands), `direct_old`, `direct_new` (without suspension) and `shift`, a value of `Shift`. `alerts` says for
-    each changed policy how many events newly alert, and how many no longer do.
+    (where it stands), `direct_old`, `direct_new` (without suspension) and `shift`, a value of `Shift`. `alerts` says
+    for each changed policy how many events newly alert, and how many no longer do.
     """
 
     changed: tuple[str, ...]

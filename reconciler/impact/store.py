@@ -23,7 +23,7 @@ from reconciler.core.model import Json
 from reconciler.errors import ReconcilerError
 from reconciler.impact.kinds import SETS, kind_of, set_key, stored_name
 from reconciler.semantics.columns import COLUMNS
-from reconciler.semantics.events import Event
+from reconciler.semantics.events import Event, parse_event
 
 FORMAT: Final = "reconciler.events/1"
 MANIFEST: Final = "manifest.json"
@@ -234,3 +234,17 @@ def _no_events(folder: Path, what: str) -> ReconcilerError:
     return ReconcilerError(
         what, where=str(folder), fix="make it with: reconciler events ingest SOURCE --out DIR", code="events-folder"
     )
+
+
+def read_events(folder: Path) -> Iterator[Event]:
+    """Yield the events of a folder in their order."""
+    import pyarrow.parquet as pq
+
+    for path in sorted(folder.glob("date=*/*.parquet")):
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(_BATCH, columns=[*COLUMNS]):
+                for row in batch.to_pylist():
+                    event = parse_event(row)
+                    if not isinstance(event, Event):
+                        raise _no_events(path, f"holds a row that is no event: {event[0].what}")
+                    yield event

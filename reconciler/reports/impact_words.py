@@ -9,7 +9,7 @@ from typing import Final
 from reconciler.core.impact import MOST_LISTED, ChangeImpact, Example, Impact
 from reconciler.core.model import Plan
 from reconciler.core.safe import safe
-from reconciler.reports.view import count
+from reconciler.reports.view import count, short
 
 #: What replay cannot know (semantics.md B.5).
 OPEN_LOOP: Final = (
@@ -127,6 +127,29 @@ def example_cells(example: Example) -> tuple[str, str, str, str, str]:
         safe(example.resource, 120),
         safe(example.address or "not recorded"),
     )
+
+
+def render_impact(target: str, old: str, new: str, impact: Impact) -> str:
+    """Return the preview of two revisions as lines for a terminal."""
+    lines = [
+        f"Impact on {safe(target)} from {short(old)} to {short(new)}, over {title(impact)}:",
+        f"{headline(impact)}.",
+    ]
+    if not impact.changes:
+        lines.append("No policy changes in a way that events can feel.")
+    for change in impact.changes:
+        lines += ["", safe(change.key, 300)]
+        lines += [f"  {label:<15} {text}" for label, text in rows(change)]
+        if change.first:
+            lines.append(f"  {first_title(change)}:")
+        lines += ["    " + "  ".join(example_cells(example)) for example in change.first]
+    said = [*_about(impact), *([OPEN_LOOP] if impact.changes else [])]
+    return "\n".join([*lines, *([""] if said else []), *said])
+
+
+def _about(impact: Impact) -> Iterator[str]:
+    for text in impact.warnings:
+        yield f"warning: {safe(text, 500)}."
 
 
 def _percent(share: float) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from reconciler.config import choose_targets
 from reconciler.core.guard import judge
 from reconciler.core.impact import Impact, over_budget
 from reconciler.core.model import Action, Body, Change, Kind, LivePolicy, Op, Plan
@@ -19,8 +20,9 @@ from reconciler.semantics.events import Event, parse_event
 from reconciler.semantics.interpret import Outcome
 from reconciler.semantics.program import Program
 from reconciler.semantics.shared import Data
+from reconciler.sources.git import open_repository
 from reconciler.workflows.planning import Planned
-from reconciler.workflows.session import Session
+from reconciler.workflows.session import Files, Session, load_desired, read_revision, require_valid
 
 _MOST_BYTES: Final = 8 * 1024 * 1024
 
@@ -207,3 +209,54 @@ def _checks(planned: Planned, key: str, *, new: bool = False) -> Body | None:
     metadata = first.get(key) or second.get(key) or {}
     checks = metadata.get("checks")
     return checks if isinstance(checks, dict) else None
+
+
+# ------------------------------------------------------------------------------------------- two revisions
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What the step from one revision to another does to recorded events, for one target; ids are full."""
+
+    target: str
+    old: str
+    new: str
+    impact: Impact
+
+
+def compare_revisions(
+    session: Session, names: tuple[str, ...], old: str, new: str, folder: Path, *, out: Path | None = None
+) -> list[Compared]:
+    """Return the preview of two revisions of the policy files; neither a token nor the live API is needed.
+
+    With *out* every touched event is written there as Parquet, as it was recorded: that file is not redacted.
+    """
+    from reconciler.impact.preview import data_of, open_events, preview
+
+    repository = open_repository(session.root)
+    ids = [repository.resolve(old), repository.resolve(new)]
+    files = [read_revision(session, repository, commit, names) for commit in ids]
+    compared = []
+    with open_events(folder) as (table, stored):
+        for target in choose_targets(files[1].config, names):
+            unread: list[str] = []
+            versions = [_version_at(session, target.name, side, data_of(stored), unread) for side in files]
+            impact = preview(versions[0], versions[1], table, stored, out=out)
+            impact = replace(impact, warnings=(*impact.warnings, *dict.fromkeys(unread)))
+            compared.append(Compared(target.name, ids[0], ids[1], impact))
+    return compared
+
+
+def _version_at(session: Session, name: str, files: Files, data: Data, unread: list[str]) -> dict[str, Program]:
+    """The policies of a target at one revision; none where the revision does not have the target."""
+    target = files.config.targets.get(name)
+    if target is None:
+        return {}
+    desired = load_desired(session, target, files, session.clock.now())
+    require_valid([*files.problems, *desired.problems], len(files.raw))
+    found: dict[str, Program] = {}
+    for policy in desired.policies:
+        checks = policy.metadata.get("checks")
+        own = checks if isinstance(checks, dict) else None
+        _add(found, policy.key, policy.body, policy.enabled, own, data, unread)
+    return found
