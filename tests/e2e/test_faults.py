@@ -28,13 +28,13 @@ FILE = "policies/opena2a/limit.yaml"
 def neosc(tmp_path: Path, api: FakeApi, files: dict[str, str] | None = None, **target: Any) -> tuple[Repo, Program]:
     config = config_text(neosc=neosc_target(api.url, **target))
     repo = make_repo(tmp_path, {"reconciler.yaml": config, **(neosc_defaults() if files is None else files)})
-    return repo, program_in(repo, token=api.token)
+    return repo, program_in(repo, token=api.token, hasty=True)
 
 
 def opena2a(tmp_path: Path, api: FakeApi) -> tuple[Repo, Program]:
     config = config_text(opena2a=opena2a_target(api.url))
     repo = make_repo(tmp_path, {"reconciler.yaml": config, FILE: opena2a_policy()})
-    return repo, program_in(repo, token=api.token)
+    return repo, program_in(repo, token=api.token, hasty=True)
 
 
 def disable_mfa(repo: Repo) -> str:

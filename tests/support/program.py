@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.support.repos import Repo
 
+#: What Python runs: the program as it is, or one that jumps where it would wait (`hasty_program.py`).
+REAL = ("-m", "reconciler")
+HASTY = (str(Path(__file__).with_name("hasty_program.py")),)
 TOKEN = "test-token-0123456789abcdef0123456789"
 
 
@@ -34,13 +37,14 @@ class Program:
     folder: Path
     env: Mapping[str, str]
     token: str = TOKEN
+    script: Sequence[str] = REAL
 
     def run(
         self, *arguments: str, given: str = "", env: Mapping[str, str | None] = {}, timeout: float = 120.0
     ) -> Ended:
         environ = {name: value for name, value in {**self.env, **env}.items() if value is not None}
         done = subprocess.run(
-            [sys.executable, "-m", "reconciler", *arguments],
+            [sys.executable, *self.script, *arguments],
             cwd=self.folder,
             env=environ,
             input=given.encode(),
@@ -59,11 +63,17 @@ class Program:
         return ended
 
 
-def program_in(repo: Repo, *, token: str = TOKEN) -> Program:
-    """The program at the root of *repo*, with a token and nothing of this machine's own settings."""
+def program_in(repo: Repo, *, token: str = TOKEN, hasty: bool = False) -> Program:
+    """The program at the root of *repo*, with a token and nothing of this machine's own settings.
+
+    *hasty*: it does not really wait where it would.
+    """
     kept = {name: value for name, value in repo.env.items() if not name.startswith(("RECONCILER_", "GITHUB_", "CI"))}
     checkout = str(Path(__file__).resolve().parents[2])
-    return Program(repo.path, {**kept, "RECONCILER_TOKEN": token, "PYTHONPATH": checkout, "NO_COLOR": "1"}, token)
+    script = HASTY if hasty else REAL
+    return Program(
+        repo.path, {**kept, "RECONCILER_TOKEN": token, "PYTHONPATH": checkout, "NO_COLOR": "1"}, token, script
+    )
 
 
 def config_text(**targets: Mapping[str, Any]) -> str:
