@@ -68,7 +68,8 @@ def read_pages(store: Store, export: Export) -> Iterator[list[Mapping[str, Any]]
     while True:
         with store.read() as connection:
             rows = connection.execute(page).mappings().all()
-        yield [export.shape.make(dict(row)) for row in rows]
+        if rows:
+            yield [export.shape.make(dict(row)) for row in rows]
         if len(rows) < PAGE:
             return
         place = [rows[-1][column.name] for column in export.order]
