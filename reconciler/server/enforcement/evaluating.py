@@ -20,7 +20,7 @@ from reconciler.server.enforcement.changes import tell_all
 from reconciler.server.enforcement.delivering import queue_notices
 from reconciler.server.enforcement.engine import LiveEngine, OrganizationEngine
 from reconciler.server.enforcement.records import Submission, is_notable, make_findings, make_row, to_reply
-from reconciler.server.enforcement.tables import events, findings
+from reconciler.server.enforcement.tables import events, findings, progress
 from reconciler.server.enforcement.wire import finding_to_wire
 from reconciler.server.opena2a import read_mode
 from reconciler.server.replies import ApiError
@@ -36,6 +36,15 @@ class Evaluator:
     engines: LiveEngine
     sample: float = 1.0
     notifies: bool = False
+
+    def warm_up(self) -> None:
+        """Show every organization's policies the recorded events that still matter, so that no request waits for it."""
+        with self.store.read() as connection:
+            organizations = connection.execute(sa.select(progress.c.organization)).scalars().all()
+        now_us = round(self.store.seconds() * 1_000_000)
+        for organization in organizations:
+            with self.store.write() as connection:
+                self.engines.of(connection, organization, read_mode(connection, organization), now_us)
 
     def evaluate(self, caller: Caller, submissions: Sequence[Submission]) -> list[dict[str, Json]]:
         """Decide events in the order given, and return what their caller is told.

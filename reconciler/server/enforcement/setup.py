@@ -16,7 +16,9 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (evaluate.router, routes.router, stream.
 
 
 def install(app: FastAPI, store: Store, options: ServerOptions) -> None:
-    """Leave in `app.state` what the handlers of `ROUTERS` need."""
+    """Leave in `app.state` what the handlers of `ROUTERS` need; what policies remember is made again first."""
     engines = LiveEngine(options.data, options.composition)
-    app.state.evaluator = Evaluator(store, engines, options.sample, options.alert_webhook is not None)
+    evaluator = Evaluator(store, engines, options.sample, options.alert_webhook is not None)
+    evaluator.warm_up()
+    app.state.evaluator = evaluator
     app.state.stream_readers = stream.Readers()
