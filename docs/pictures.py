@@ -86,6 +86,11 @@ def errors_picture() -> str:
     return picture(render_problems(found, files=5, color=True), title="reconciler validate", name="errors")
 
 
+#: What a browser shows of the server's page: `./run heavy --screenshots tests/server/pages` writes them.
+SCREENSHOTS = tuple(
+    f"page-{name}-{look}.png" for name in ("overview", "policies", "trail") for look in ("light", "dark")
+)
+
 PICTURES: Mapping[str, Callable[[], str]] = {"plan.svg": plan_picture, "errors.svg": errors_picture}
 
 

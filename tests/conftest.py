@@ -24,6 +24,7 @@ Golden = Callable[[Path, str], None]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the expected files; review reads the diff")
+    parser.addoption("--screenshots", action="store_true", help="with --heavy: write the screenshots of docs/img anew")
     parser.addoption("--heavy", action="store_true", help="run the tests marked heavy, and no others (./run heavy)")
 
 

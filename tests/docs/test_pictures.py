@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from docs.pictures import IMAGES, PICTURES, SCENARIO
+from docs.pictures import IMAGES, PICTURES, SCENARIO, SCREENSHOTS
 from tests.conftest import Golden
 
 #: What a picture is made of: shapes and words, nothing that could refer to anything.
@@ -43,4 +43,4 @@ def test_the_plan_in_the_picture_is_the_one_in_text() -> None:
 
 
 def test_there_is_no_picture_that_nothing_makes() -> None:
-    assert {path.name for path in IMAGES.iterdir()} == set(PICTURES)
+    assert {path.name for path in IMAGES.iterdir()} == {*PICTURES, *SCREENSHOTS}
