@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
+from fastapi import Response
+
 from reconciler.server.replies import error_reply
 
 MAX_BODY: Final = 64 * 1024
@@ -50,8 +52,21 @@ class BodyLimit:
             sentence = f"Request body is larger than {most} bytes"
             await error_reply(scope["path"], 413, sentence, {"Connection": "close"})(scope, receive, send)
             return
+        nameless = _refuse_nul(scope)
+        if nameless is not None:
+            await nameless(scope, receive, send)
+            return
         scope["reconciler.body"] = body
         await self.app(scope, receive, send)
+
+
+def _refuse_nul(scope: MutableMapping[str, Any]) -> Response | None:
+    """A refusal of an address with NUL in it: nothing is named so. SQLite would look for it, PostgreSQL refuse to."""
+    if "\0" in scope["path"]:
+        return error_reply(scope["path"], 404, "Not Found")
+    if b"%00" in scope["query_string"]:
+        return error_reply(scope["path"], 400, "The address must not hold NUL")
+    return None
 
 
 async def _read(receive: Receive, most: int) -> bytes | None:
