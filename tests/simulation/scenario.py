@@ -242,6 +242,7 @@ def tell(seed: int, kept: Collection[str] | None = None) -> Told:
         story.play()
     except Exception as error:  # noqa: BLE001 - the harness must name the seed whatever happens
         story.world.broken.append(error)
+    story.network.close()
     violations = story.checks.violations + [f"{type(e).__name__}: {e}" for e in story.world.broken]
     exits: dict[str, int] = {}
     for job in story.jobs:

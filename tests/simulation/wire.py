@@ -73,10 +73,17 @@ class Network:
     on_read: Callable[[Exchange, float, object], None] = lambda exchange, seen_at, value: None
     exchanges: list[Exchange] = field(default_factory=list)
     is_calm: bool = False
+    _wires: list[SimWire] = field(default_factory=list)
     _in_window: tuple[int, int] = (0, 0)
 
     def wire(self, process: Process) -> SimWire:
-        return SimWire(self, process)
+        self._wires.append(SimWire(self, process))
+        return self._wires[-1]
+
+    def close(self) -> None:
+        """Let go of every connection: a transport keeps them, and must not keep a world alive that is over."""
+        for wire in self._wires:
+            wire.forget()
 
     # ---------------------------------------------------------------------------------------- one exchange
 
@@ -226,6 +233,9 @@ class SimWire(httpx.BaseTransport):
 
     def close(self) -> None:
         return None
+
+    def forget(self) -> None:
+        del self._network
 
 
 class _Cut(httpx.SyncByteStream):
