@@ -80,7 +80,7 @@ def test_a_filter_narrows_neosc_s_list(told: httpx.Client) -> None:
 
 
 def test_opena2a_s_list_can_show_another_system_s_entries(told: httpx.Client) -> None:
-    counts = {"opena2a": 2, "all": 8, "neosc": 6, "server": 0, "aim": 0}
+    counts = {"opena2a": 2, "all": 9, "neosc": 6, "server": 1, "aim": 0}
 
     replies = {system: told.get("/v1/admin/audit-logs", params={"system": system}) for system in counts}
 
@@ -179,7 +179,7 @@ UNREADABLE = (
     *("nonsense=1", "limit=0", "limit=1001", "limit=-1", "limit=1.5", "limit=", "limit=1&limit=1", "cursor=x"),
     *("cursor=MTox", "cursor=%F0%9F%98%80", "from=yesterday", "from=2026-13-01", "to=2026-03-05T14:30:00", "to="),
     *("success=yes", "success=True", "commit=xyz", "commit=abc"),
-    *("commit=c0ffee0&annotation=c0ffee0", "resource=x&policy=y", "q=", "q=%00", f"q={'x' * 513}", "user=%00"),
+    *("commit=c0ffee0&annotation=c0ffee0", "resource=x&policy=y", "q=", f"q={'x' * 513}"),
 )
 
 
