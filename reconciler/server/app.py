@@ -15,6 +15,7 @@ from reconciler.server.aim.dialects import dialect_of
 from reconciler.server.edge import BodyLimit
 from reconciler.server.enforcement.setup import ROUTERS, install
 from reconciler.server.limits import Limiter, RateHeaders
+from reconciler.server.openapi import document
 from reconciler.server.options import ServerOptions
 from reconciler.server.pages import app as pages
 from reconciler.server.preconditions import locks
@@ -36,6 +37,7 @@ def create_app(store: Store, options: ServerOptions | None = None) -> FastAPI:
         *([neosc.announced] if options.neosc_crud else []),
         opena2a.router,
         locks.router,
+        document.router,
         trail.router,
         *ROUTERS,
         *pages.ROUTERS,
