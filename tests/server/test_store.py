@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -239,6 +240,31 @@ def test_a_database_that_cannot_be_opened_is_an_error_with_a_way_out(db: str) ->
 
     assert caught.value.fix
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_a_postgresql_that_does_not_answer_is_an_error_without_the_password(scheme: str) -> None:
+    with pytest.raises(ConfigError, match=r"127\.0\.0\.1.*refused") as caught:
+        open_store(f"{scheme}://u:hunter2@127.0.0.1:1/x")
+
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("db", [pytest.param("postgresql", marks=pytest.mark.heavy)], indirect=True)
+def test_connections_that_the_database_ended_are_made_anew(db: str) -> None:
+    with reference_server(db=db) as server:
+        headers = {"Authorization": f"Bearer {server.token}"}
+        with httpx.Client(base_url=server.neosc_url, headers=headers, trust_env=False) as client:
+            client.get("/policies")
+            with psycopg.connect(db, autocommit=True) as connection:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+
+            codes = [client.get("/policies").status_code, client.patch(f"/policies/{MFA}").status_code]
+
+    assert codes == [200, 200]
 
 
 @pytest.mark.parametrize("seconds", [0.3, 0.7])
