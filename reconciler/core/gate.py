@@ -7,7 +7,7 @@ it need not even be imported where every file is valid. A schema with a keyword 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from reconciler.core.formats import FORMATS
@@ -66,20 +66,28 @@ def _test(schema: Any, formats: bool) -> Test:
     if not isinstance(schema, Mapping):
         raise _Unknown
     tests: list[Test] = []
+    kind = schema.get("type")
+    whole = _WHOLE.get(kind) if isinstance(kind, str) else None
+    made = frozenset[str]()
+    if whole is not None:
+        make_whole, made = whole
+        tests.append(make_whole(schema, formats))
     for keyword in schema:
         make = _KEYWORDS.get(keyword)
+        if keyword in made:
+            continue
         if make is not None:
-            made = make(schema[keyword], schema, formats)
-            if made is not _always:
-                tests.append(made)
-        elif keyword in _SILENT or keyword.startswith("x-") or keyword in _OF_OBJECTS or keyword in _OF_ARRAYS:
-            pass
-        else:
+            test = make(schema[keyword], schema, formats)
+            if test is not _always:
+                tests.append(test)
+        elif not (keyword in _SILENT or keyword.startswith("x-") or keyword in _OF_OBJECTS or keyword in _OF_ARRAYS):
             raise _Unknown
-    if not _OF_OBJECTS.isdisjoint(schema):
-        tests.append(_object(schema, formats))
-    if not _OF_ARRAYS.isdisjoint(schema):
-        tests.append(_array(schema, formats))
+    if kind != "object" and not _OF_OBJECTS.isdisjoint(schema):
+        test_object = _object(schema, formats)
+        tests.append(lambda value: not isinstance(value, dict) or test_object(value))
+    if kind != "array" and not _OF_ARRAYS.isdisjoint(schema):
+        test_array = _array(schema, formats)
+        tests.append(lambda value: not isinstance(value, list) or test_array(value))
     return _all(tests)
 
 
@@ -164,6 +172,8 @@ def _enum(wanted: Any, schema: Any, formats: bool) -> Test:
     if any(isinstance(choice, list | dict) for choice in wanted):
         raise _Unknown
     choices = frozenset(choice for choice in wanted if not isinstance(choice, bool))
+    if all(isinstance(choice, str) for choice in wanted):
+        return lambda value: isinstance(value, str) and value in choices
     truths = [choice for choice in wanted if isinstance(choice, bool)]
 
     def check(value: Any) -> bool:
@@ -265,6 +275,29 @@ _KEYWORDS: Final[Mapping[str, Callable[[Any, Any, bool], Test]]] = {
 }
 
 
+def _text(schema: Mapping[str, Any], formats: bool) -> Test:
+    """One function for what most values are: text of some length, perhaps of some form."""
+    least, most = schema.get("minLength", 0), schema.get("maxLength", _ENDLESS)
+    search = compile_pattern(schema["pattern"]).search if "pattern" in schema else None
+    find_flaw = FORMATS.get(schema.get("format", "")) if formats else None
+    if search is not None:
+        if find_flaw is not None:
+            return lambda value: (
+                isinstance(value, str)
+                and least <= len(value) <= most
+                and search(value) is not None
+                and find_flaw(value) is None
+            )
+        return lambda value: isinstance(value, str) and least <= len(value) <= most and search(value) is not None
+    if find_flaw is not None:
+        return lambda value: isinstance(value, str) and least <= len(value) <= most and find_flaw(value) is None
+    return lambda value: isinstance(value, str) and least <= len(value) <= most
+
+
+#: Longer than any text.
+_ENDLESS: Final = 1 << 62
+
+
 # ------------------------------------------------------------------------------------------------ mappings
 
 _OBJECT_WORDS: Final = (
@@ -275,6 +308,7 @@ _OF_OBJECTS: Final = frozenset(_OBJECT_WORDS.split())
 
 
 def _object(schema: Mapping[str, Any], formats: bool) -> Test:
+    """Return the test of a mapping; nothing else passes it."""
     properties = {name: _test(part, formats) for name, part in schema.get("properties", {}).items()}
     patterns = [
         (compile_pattern(pattern).search, _test(part, formats))
@@ -286,31 +320,36 @@ def _object(schema: Mapping[str, Any], formats: bool) -> Test:
     known = properties.get
 
     if patterns:
-
-        def check_entries(value: Mapping[str, Any]) -> bool:
-            for key, entry in value.items():
-                tests = [test for search, test in patterns if search(key) is not None]
-                if key in properties:
-                    tests.append(properties[key])
-                if not all(test(entry) for test in tests or (others,)):
-                    return False
-            return True
-
-    else:
-
-        def check_entries(value: Mapping[str, Any]) -> bool:
-            for key, entry in value.items():  # noqa: SIM110 - a generator costs as much as the tests
-                if not known(key, others)(entry):
-                    return False
-            return True
+        rules = _all([_entries(properties, patterns, others), *([] if rules is None else [rules])])
 
     def check(value: Any) -> bool:
         if not isinstance(value, dict):
-            return True
+            return False
         for name in required:
             if name not in value:
                 return False
-        return check_entries(value) and (rules is None or rules(value))
+        if not patterns:
+            for key, entry in value.items():
+                if not known(key, others)(entry):
+                    return False
+        return rules is None or rules(value)
+
+    return check
+
+
+def _entries(
+    properties: Mapping[str, Test], patterns: Sequence[tuple[Callable[[str], Any], Test]], others: Test
+) -> Test:
+    """Return the test of a mapping's entries where keys may match patterns, several of them at once."""
+
+    def check(value: Mapping[str, Any]) -> bool:
+        for key, entry in value.items():
+            tests = [test for search, test in patterns if search(key) is not None]
+            if key in properties:
+                tests.append(properties[key])
+            if not all(test(entry) for test in tests or (others,)):
+                return False
+        return True
 
     return check
 
@@ -349,6 +388,7 @@ _OF_ARRAYS: Final = frozenset(_ARRAY_WORDS.split())
 
 
 def _array(schema: Mapping[str, Any], formats: bool) -> Test:
+    """Return the test of a list; nothing else passes it."""
     prefix = tuple(_test(part, formats) for part in schema.get("prefixItems", ()))
     rest = _test(schema.get("items", True), formats)
     least, most = schema.get("minItems", 0), schema.get("maxItems")
@@ -358,7 +398,7 @@ def _array(schema: Mapping[str, Any], formats: bool) -> Test:
 
     def check(value: Any) -> bool:
         if not isinstance(value, list):
-            return True
+            return False
         if len(value) < least or (most is not None and len(value) > most):
             return False
         for test, entry in zip(prefix, value, strict=False):
@@ -382,3 +422,11 @@ def _is_distinct(value: list[Any]) -> bool:
     if not all(isinstance(entry, str) for entry in value):
         raise _Unsure
     return len(set(value)) == len(value)
+
+
+#: Types whose commonest keywords make one function together, with those keywords.
+_WHOLE: Final[Mapping[str, tuple[Callable[[Mapping[str, Any], bool], Test], frozenset[str]]]] = {
+    "string": (_text, frozenset(("type", "minLength", "maxLength", "pattern", "format"))),
+    "object": (_object, _OF_OBJECTS | {"type"}),
+    "array": (_array, _OF_ARRAYS | {"type"}),
+}

@@ -59,24 +59,27 @@ class _Warner:
     items: _Warner | None
     others: _Warner | None
 
-    def walk(self, value: Json, pointer: str) -> Iterator[Violation]:
+    def walk(self, value: Json, pointer: str, found: list[Violation]) -> None:
+        """Append the warnings about *value* to *found*, in the order of its keys."""
         for fits, rule in self.rules:
             if fits(value):
-                yield Violation(
-                    rule["code"],
-                    rule["message"],
-                    pointer + rule.get("at", ""),
-                    fix=rule.get("fix"),
-                    severity=Severity.WARNING,
+                found.append(
+                    Violation(
+                        rule["code"],
+                        rule["message"],
+                        pointer + rule.get("at", ""),
+                        fix=rule.get("fix"),
+                        severity=Severity.WARNING,
+                    )
                 )
         if isinstance(value, dict):
             for key, entry in value.items():
                 deeper = self.properties.get(key, self.others)
                 if deeper is not None:
-                    yield from deeper.walk(entry, f"{pointer}/{escape(key)}")
+                    deeper.walk(entry, f"{pointer}/{escape(key)}", found)
         elif isinstance(value, list) and self.items is not None:
             for index, entry in enumerate(value):
-                yield from self.items.walk(entry, f"{pointer}/{index}")
+                self.items.walk(entry, f"{pointer}/{index}", found)
 
 
 def _make_warner(schema: Any) -> _Warner | None:
@@ -126,7 +129,7 @@ class _Compiled:
         judged = {violation.pointer for violation in found}
         found.extend(violation for violation in empty_windows(value, "") if violation.pointer not in judged)
         if self.warner is not None:
-            found.extend(self.warner.walk(value, ""))
+            self.warner.walk(value, "", found)
         return tuple(dict.fromkeys(found))[:MOST_VIOLATIONS]
 
     def _judge(self, value: Json) -> Iterator[Violation]:

@@ -201,7 +201,7 @@ def _read(path: str, place: str, found: _Found) -> bytes | None:
         else:
             _special(path, found)
         return None
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
+    try:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             _special(path, found)
@@ -209,15 +209,19 @@ def _read(path: str, place: str, found: _Found) -> bytes | None:
         if facts.st_size > MAX_BYTES:
             _too_large(path, facts.st_size, found)
             return None
-        parts: list[bytes] = []
-        size = 0
-        while size <= MAX_BYTES and (part := file.read(MAX_BYTES + 1 - size)):
-            parts.append(part)
-            size += len(part)
-    if size > MAX_BYTES:
-        _too_large(path, size, found)
+        data = os.read(descriptor, facts.st_size + 1)
+        if len(data) != facts.st_size:  # it grew or shrank, or came in pieces
+            parts, size = [data], len(data)
+            while part := os.read(descriptor, max(0, MAX_BYTES + 1 - size)):
+                parts.append(part)
+                size += len(part)
+            data = b"".join(parts)
+    finally:
+        os.close(descriptor)
+    if len(data) > MAX_BYTES:
+        _too_large(path, len(data), found)
         return None
-    return b"".join(parts)
+    return data
 
 
 # ------------------------------------------------------------------------------------------------- commit

@@ -86,7 +86,8 @@ def mutant(value: Any, dice: random.Random) -> Any:
             case 1 | 2:
                 holder[key] = copy.deepcopy(dice.choice(ODD))
             case 3 if isinstance(holder, dict):
-                holder[dice.choice(("x", "name", "id", "enabled", "conditions", "metadata", ""))] = dice.choice(ODD)
+                name = dice.choice(("x", "name", "id", "enabled", "conditions", "metadata", ""))
+                holder[name] = copy.deepcopy(dice.choice(ODD))
             case 3:
                 holder.append(copy.deepcopy(dice.choice([*ODD, holder[key]])))
             case _ if isinstance(holder[key], str):
