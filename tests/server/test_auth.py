@@ -19,6 +19,7 @@ from starlette.routing import Route
 from reconciler.clock import SystemRandom
 from reconciler.server import neosc, opena2a
 from reconciler.server.accounts import routes as accounts
+from reconciler.server.accounts.sessions import COOKIE, open_session
 from reconciler.server.credentials import hash_password, is_outdated, is_password, make_token
 from reconciler.server.store import open_store
 from reconciler.server.tables import users
@@ -216,6 +217,22 @@ def test_a_token_does_what_its_scopes_say_and_no_more(
     assert (refused.status_code, refused.json()) == (403, error(route, f"The token lacks the scope: {needed}"))
     assert answered.status_code not in (401, 403)
     assert needed == "write" or state(web, server) == before
+
+
+def test_a_session_reads_what_a_page_shows_and_changes_nothing_by_itself(server: RunningServer) -> None:
+    cookie = open_session(server.store, server.store.add_user("boss@example.com", "admin"))
+    asked = [
+        ("GET", "/v1/admin/alerts", {}),
+        ("GET", "/v1/admin/alerts", {"Authorization": "Bearer x"}),
+        ("GET", "/v1/admin/security-policies", {}),
+        ("PUT", "/v1/admin/enforcement-settings", {}),
+        ("POST", "/v1/admin/alerts/none/acknowledge", {}),
+    ]
+
+    with httpx.Client(base_url=server.url, cookies={COOKIE: cookie}, trust_env=False, verify=False) as web:
+        codes = [web.request(method, path, headers=headers, json={}).status_code for method, path, headers in asked]
+
+    assert codes == [200, 401, 401, 401, 401]
 
 
 @dataclass
