@@ -14,13 +14,18 @@ import sqlalchemy as sa
 
 from reconciler.core import annotation
 from reconciler.core.model import Json
+from reconciler.server.aim.tables import aim_policies
 from reconciler.server.tables import neosc_policies, opena2a_policies
 from reconciler.server.trail.tables import audit_entries
 
 NEOSC: Final = "neosc"
 OPENA2A: Final = "opena2a"
+AIM: Final = "aim"
 #: Systems in the order of the pages, with the names that people use.
-SYSTEMS: Final[Mapping[str, str]] = {NEOSC: "NeoSC", OPENA2A: "OpenA2A"}
+SYSTEMS: Final[Mapping[str, str]] = {NEOSC: "NeoSC", OPENA2A: "OpenA2A", AIM: "AIM"}
+
+#: Those whose policies can be switched here. AIM leaves no entry of a change anywhere, so only its own API does it.
+SWITCHABLE: Final = frozenset({NEOSC, OPENA2A})
 
 GIT: Final = "git"
 OUTSIDE: Final = "outside"
@@ -87,6 +92,8 @@ def read_policies(connection: sa.Connection, organization: str) -> tuple[Policy,
     mine = opena2a_policies.c.organization == organization
     for row in connection.execute(sa.select(opena2a_policies).where(mine).order_by("seq")):
         found.append(_opena2a(row, origins))
+    own = sa.select(aim_policies).where(aim_policies.c.organization == organization)
+    found += [_aim(row) for row in connection.execute(own.order_by(aim_policies.c.created_at, aim_policies.c.id))]
     return tuple(found)
 
 
@@ -172,6 +179,27 @@ def _opena2a(row: Any, origins: Mapping[tuple[str, str], Origin]) -> Policy:
         fields={name: value for name, value in body.items() if name not in _SHOWN_APART},
         created_at=row.created_at,
         origin=origin,
+    )
+
+
+def _aim(row: Any) -> Policy:
+    """AIM has no trail of changes: the commit that stands on the object is all that is known (systems.md 3.2)."""
+    description, commit = annotation.strip_trailer(row.description)
+    git = Entry(0, "", AIM, row.updated_at, "", "", f"policy:{row.id}", "", commit, row.name)
+    fields = {"rules": row.rules, "applies_to": row.applies_to, "enforcement_action": row.enforcement_action}
+    return Policy(
+        system=AIM,
+        id=row.id,
+        key=row.name,
+        name=row.name,
+        description=description,
+        kind=row.policy_type,
+        severity=row.severity_threshold or None,
+        enabled=row.is_enabled,
+        rules=(),
+        fields=fields,
+        created_at=row.created_at,
+        origin=_NO_ORIGIN if commit is None else Origin(GIT, git, git),
     )
 
 

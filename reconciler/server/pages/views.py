@@ -5,16 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from reconciler.core.model import Json
 from reconciler.server.enforcement.changes import SETTINGS
-from reconciler.server.pages.facts import GIT, OUTSIDE, SYSTEMS, Entry, Origin, Policy
-from reconciler.server.pages.findings import DayCounts, OpenAlerts
+from reconciler.server.pages.facts import OUTSIDE, SWITCHABLE, SYSTEMS, Entry, Policy
 from reconciler.server.pages.glass import Glass, glass_of
-from reconciler.server.pages.mode import Mode
 
 #: What stands before a policy, by its type; any other type gets a plain shield.
 ICONS: Final[Mapping[str, str]] = {
@@ -82,41 +79,7 @@ class PolicyView:
     edit: str | None
     glass: Glass | None
     needs_id: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Attention:
-    """Something that somebody should look at. `kind` is `chain`, `glass-over`, `alert`, `outside` or `glass`."""
-
-    kind: str
-    tone: str
-    icon: str
-    title: str
-    detail: str
-    at: str | float | None
-    href: str
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    policies: int
-    enabled: int
-    in_git: int
-    outside: int
-    not_in_git: int
-    open_alerts: int
-    violations: int
-
-
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """The first page: what needs somebody, how it stands, what happened last, violations by day."""
-
-    mode: Mode
-    attention: tuple[Attention, ...]
-    counts: Counts
-    recent: tuple[EntryView, ...]
-    violations: DayCounts
+    switchable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +136,7 @@ def policy_view(policy: Policy, glasses: tuple[Glass, ...]) -> PolicyView:
         edit=None if edit is None else edit.details,
         glass=glass_of(policy, glasses),
         needs_id=policy.is_critical,
+        switchable=policy.system in SWITCHABLE,
     )
 
 
@@ -208,29 +172,18 @@ def by_place(policies: Iterable[Policy]) -> dict[tuple[str, str], Policy]:
     return {(each.system, each.id): each for each in policies}
 
 
-def attention(
-    policies: Sequence[PolicyView], alerts: Sequence[OpenAlerts], *, broken: str | None, now: datetime
-) -> tuple[Attention, ...]:
-    """Everything that needs somebody, the worst first. *broken* says where the audit chain breaks, if it does."""
-    found: list[Attention] = []
-    if broken is not None:
-        detail = f"An entry was changed, removed or put in behind the server's back: {broken}."
-        found.append(Attention("chain", "bad", "chain", "The audit chain is broken", detail, None, "/trail"))
-    held = [(policy, policy.glass) for policy in policies if policy.glass is not None]
-    found += [_glass_item(policy, glass, now) for policy, glass in held if glass.is_over(now)]
-    found += [_alert_item(alert) for alert in alerts]
-    found += [_outside_item(each) for each in policies if each.origin == OUTSIDE and each.glass is None]
-    found += [_glass_item(policy, glass, now) for policy, glass in held if not glass.is_over(now)]
-    return tuple(found)
-
-
 def matrix(policies: Sequence[Policy]) -> Matrix:
-    """Policies of equal key stand in one row, whatever system they are in."""
-    systems = tuple(SYSTEMS)
+    """Policies of equal key stand in one row. AIM has a column once it has a policy: it is a rehearsal's choice."""
+    there = {policy.system for policy in policies}
+    systems = tuple(system for system in SYSTEMS if system in SWITCHABLE or system in there)
     rows: dict[str, dict[str, Policy]] = {}
     for policy in policies:
         rows.setdefault(policy.key, {}).setdefault(policy.system, policy)
-    return Matrix(systems, tuple(SYSTEMS.values()), tuple(_row(key, found, systems) for key, found in rows.items()))
+    return Matrix(
+        systems,
+        tuple(SYSTEMS[each] for each in systems),
+        tuple(_row(key, found, systems) for key, found in rows.items()),
+    )
 
 
 def commands(policy: PolicyView) -> tuple[str, ...]:
@@ -243,52 +196,13 @@ def commands(policy: PolicyView) -> tuple[str, ...]:
     )
 
 
-def origin_words(origin: Origin) -> str:
-    """`= in git`, `! edited outside git` or `- not in git`: a sign and a word."""
-    return {GIT: "= in git", OUTSIDE: "! edited outside git"}.get(origin.state, "- not in git")
-
-
-def _glass_item(policy: PolicyView, glass: Glass, now: datetime) -> Attention:
-    state, over = ("on" if glass.enabled else "off"), glass.is_over(now)
-    title = f"Break-glass on {policy.name} {'is over, and it is still' if over else 'is running: it is'} {state}"
-    detail = f"{glass.started_by}: {glass.reason}"
-    return Attention(
-        "glass-over" if over else "glass",
-        "bad" if over else "doubt",
-        "break",
-        title,
-        detail,
-        glass.ends_at,
-        _href(policy),
-    )
-
-
-def _alert_item(alerts: OpenAlerts) -> Attention:
-    number = "an open alert" if alerts.count == 1 else f"{alerts.count:,} open alerts"
-    title = f"{alerts.policy_name}: {number}, {alerts.severity}"
-    detail = f"newest: {alerts.actor}, {alerts.action} on {alerts.resource}, {decision_words(alerts.decision)}"
-    wanted = urlencode({"status": "open", "policy": f"{alerts.system}/{alerts.policy_id}"})
-    return Attention("alert", "bad", "alert", title, detail, alerts.at, f"/alerts?{wanted}")
+def policy_url(system: str, policy_id: str) -> str:
+    return f"/policies/{quote(system, safe='')}/{quote(policy_id, safe='')}"
 
 
 def decision_words(decision: str) -> str:
     """What came of an event, in words."""
     return {"block": "blocked", "allow": "allowed", "pending": "waits for approval"}.get(decision, decision)
-
-
-def _outside_item(policy: PolicyView) -> Attention:
-    title = f"{policy.name} was edited outside git"
-    return Attention(
-        "outside", "doubt", "hand", title, f"{policy.edited_by}: {policy.edit}", policy.edited_at, _href(policy)
-    )
-
-
-def policy_url(system: str, policy_id: str) -> str:
-    return f"/policies/{quote(system, safe='')}/{quote(policy_id, safe='')}"
-
-
-def _href(policy: PolicyView) -> str:
-    return policy_url(policy.system, policy.id)
 
 
 def _row(key: str, found: Mapping[str, Policy], systems: Sequence[str]) -> MatrixRow:

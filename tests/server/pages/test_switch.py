@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from reconciler.server.aim.tables import aim_policies
 from tests.server.pages.test_forms import everything
 from tests.support.clocks import FakeClock
 from tests.support.servers import RunningServer
@@ -197,6 +198,34 @@ def test_only_critical_policies_ask_for_their_id(api: httpx.Client, admin: Visit
     replies = {name: admin.post(path, form(clock, confirm="")).status_code for name, path in paths.items()}
 
     assert replies == {"medium": 303, "critical": 422}
+
+
+def test_there_is_no_glass_where_git_manages_nothing(
+    site: RunningServer, api: httpx.Client, admin: Visitor, clock: FakeClock
+) -> None:
+    before = everything(site)
+
+    replies = [admin.get(f"{MFA}/break-glass"), admin.post(f"{MFA}/break-glass", form(clock))]
+
+    assert [reply.status_code for reply in replies] == [409, 409]
+    assert everything(site) == before
+
+
+def test_aims_policies_are_shown_and_not_switched_here(site: RunningServer, admin: Visitor) -> None:
+    row = {"id": "a1", "organization": "default", "name": "Caps", "policy_type": "capability_violation"}
+    row |= {"enforcement_action": "block_and_alert", "severity_threshold": "high", "applies_to": "all", "priority": 1}
+    row |= {"is_enabled": True, "rules": {"a": 1}, "created_at": "2026-11-20", "updated_at": "2026-11-20"}
+    text = f"Caps. [reconciler commit={COMMIT}]"
+    with site.store.write() as connection:
+        connection.execute(aim_policies.insert().values(**row, description=text, created_by="user-1"))
+
+    found = state(admin, "/policies/aim/a1")
+    replies = [admin.post(f"/policies/aim/a1/{form}").status_code for form in ("break-glass", "end-break-glass")]
+
+    assert (found["description"], found["commit"], found["origin"]) == ("Caps.", COMMIT, "git")
+    assert admin.get("/matrix.json").json()["names"][-1] == "AIM"
+    assert (replies, admin.post("/policies/aim/a1/switch", {"enabled": "off"}).status_code) == ([409, 409], 409)
+    assert not admin.page("/policies/aim/a1").all("a", class_="button")
 
 
 def test_a_policy_that_git_deleted_is_no_longer_gits(api: httpx.Client, admin: Visitor) -> None:

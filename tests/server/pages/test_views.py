@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.server.pages import differences, views
+from reconciler.server.pages.attention import find_attention
 from reconciler.server.pages.facts import GIT, OUTSIDE, UNMANAGED, Entry, Origin, Policy
 from reconciler.server.pages.findings import OpenAlerts
 from reconciler.server.pages.glass import Glass, glass_of
@@ -49,7 +50,7 @@ def test_the_worst_stands_first() -> None:
     shown = [views.policy_view(each, glasses) for each in found]
     alerts = (OpenAlerts("neosc", "p", "P", "high", 2, "2026-11-20T08:00:00Z", "agent", "read", "x", "block"),)
 
-    items = views.attention(shown, alerts, broken="audit 7, the row was changed", now=NOW)
+    items = find_attention(shown, alerts, broken="audit 7, the row was changed", now=NOW)
 
     assert [item.kind for item in items] == ["chain", "glass-over", "alert", "outside", "glass"]
     assert items[2].title == "P: 2 open alerts, high"

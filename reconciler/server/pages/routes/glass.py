@@ -10,11 +10,11 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from reconciler.server.pages import glass, views
-from reconciler.server.pages.facts import Policy, find_policy, read_policies
+from reconciler.server.pages.facts import Policy
 from reconciler.server.pages.forms import read_moment
 from reconciler.server.pages.problems import PageError
 from reconciler.server.pages.render import go, page
-from reconciler.server.pages.routes.policies import no_policy
+from reconciler.server.pages.routes.policies import find_switchable
 from reconciler.server.pages.switching import flip
 from reconciler.server.pages.views import policy_url
 from reconciler.server.pages.visit import AdminSending, Looking, Sent, Visit
@@ -38,9 +38,8 @@ def ask(system: str, policy_id: str, visit: Looking) -> Response:
     if not visit.is_admin:
         raise PageError(403, "Only admins can do that", "Your account can look at everything here and change nothing.")
     with visit.store.read() as connection:
-        found = find_policy(read_policies(connection, visit.caller.organization), system, policy_id)
-    if found is None:
-        raise no_policy()
+        found = find_switchable(connection, visit.caller.organization, system, policy_id)
+    _need_git(found)
     given = {"reason": "", "until": f"{_now(visit) + _USUAL:{_FORM}}", "confirm": ""}
     return _form(visit, found, given, {})
 
@@ -51,9 +50,8 @@ def break_glass(system: str, policy_id: str, sent: AdminSending) -> Response:
     visit, now = sent.visit, _now(sent.visit)
     ends, reason = read_moment(sent.text("until")), sent.text("reason")
     with changing(visit.asked) as change:
-        found = find_policy(read_policies(change.connection, visit.caller.organization), system, policy_id)
-        if found is None:
-            raise no_policy()
+        found = find_switchable(change.connection, visit.caller.organization, system, policy_id)
+        _need_git(found)
         wrong = _find_wrong(sent, found, reason, ends, now)
         if sent.text("enabled") != ("off" if found.enabled else "on"):
             sentence = "Somebody moved this switch while you wrote. Look at it again. Nothing was changed."
@@ -75,14 +73,17 @@ def end_break_glass(system: str, policy_id: str, sent: AdminSending) -> Response
     visit = sent.visit
     with changing(visit.asked) as change:
         organization = visit.caller.organization
-        found = find_policy(read_policies(change.connection, organization), system, policy_id)
-        if found is None:
-            raise no_policy()
+        found = find_switchable(change.connection, organization, system, policy_id)
         held = glass.glass_of(found, glass.read_glasses(change.connection, organization))
         if held is not None:
             flip(change.connection, visit.asked, found, because=f"; end of the break-glass of {held.audit_id}")
             glass.end(change.connection, organization, found, visit.caller.email, visit.store.timestamp())
     return go(policy_url(system, policy_id), note="ended")
+
+
+def _need_git(policy: Policy) -> None:
+    if policy.origin.git is None:
+        raise PageError(409, "There is no glass to break", f"Git does not manage {policy.name}: just use its switch.")
 
 
 def _find_wrong(sent: Sent, policy: Policy, reason: str, ends: datetime | None, now: datetime) -> dict[str, str]:

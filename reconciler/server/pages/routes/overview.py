@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from reconciler.server.pages import views
+from reconciler.server.pages.attention import Counts, Overview, find_attention
 from reconciler.server.pages.facts import GIT, OUTSIDE, UNMANAGED, read_policies
 from reconciler.server.pages.findings import count_by_day, open_alerts
 from reconciler.server.pages.glass import read_glasses
@@ -31,7 +32,7 @@ def overview(visit: Looking) -> Response:
     return page(visit, "overview", make_overview(visit), title="Overview", draw_bars=draw_bars)
 
 
-def make_overview(visit: Visit) -> views.Overview:
+def make_overview(visit: Visit) -> Overview:
     """Read everything in one transaction but the chain, which has its own way of reading."""
     organization, now = visit.caller.organization, datetime.fromtimestamp(visit.store.seconds(), UTC)
     chain = chains_of(visit).look(visit.store, organization)
@@ -43,10 +44,10 @@ def make_overview(visit: Visit) -> views.Overview:
         violations = count_by_day(connection, organization, now, days=DAYS)
     shown, places = [views.policy_view(each, glasses) for each in policies], views.by_place(policies)
     states = [each.origin for each in shown]
-    return views.Overview(
+    return Overview(
         mode=mode,
-        attention=views.attention(shown, alerts, broken=chain.broken, now=now),
-        counts=views.Counts(
+        attention=find_attention(shown, alerts, broken=chain.broken, now=now),
+        counts=Counts(
             policies=len(shown),
             enabled=sum(each.enabled for each in shown),
             in_git=states.count(GIT),

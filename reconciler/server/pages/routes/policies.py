@@ -6,11 +6,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+import sqlalchemy as sa
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from reconciler.server.pages import differences, views
-from reconciler.server.pages.facts import GIT, OUTSIDE, SYSTEMS, UNMANAGED, Policy, find_policy, read_policies
+from reconciler.server.pages.facts import (
+    GIT,
+    OUTSIDE,
+    SWITCHABLE,
+    SYSTEMS,
+    UNMANAGED,
+    Policy,
+    find_policy,
+    read_policies,
+)
 from reconciler.server.pages.findings import DayCounts, count_by_day
 from reconciler.server.pages.glass import read_glasses
 from reconciler.server.pages.pictures import draw_bars
@@ -114,9 +124,7 @@ def switch(system: str, policy_id: str, sent: AdminSending) -> Response:
     if wanted not in ("on", "off"):
         raise PageError(400, "That form could not be used", "It does not say on or off. Nothing was changed.")
     with changing(sent.visit.asked) as change:
-        found = find_policy(read_policies(change.connection, sent.visit.caller.organization), system, policy_id)
-        if found is None:
-            raise no_policy()
+        found = find_switchable(change.connection, sent.visit.caller.organization, system, policy_id)
         if found.origin.git is not None:
             sentence = f"Git manages {found.name}. Change it there, or break the glass. Nothing was changed."
             raise PageError(409, "This switch is locked", sentence)
@@ -127,8 +135,15 @@ def switch(system: str, policy_id: str, sent: AdminSending) -> Response:
     return go(own if is_from_own else back(sent.visit.request, "/policies"), note=wanted)
 
 
-def no_policy() -> PageError:
-    return PageError(404, "There is no such policy", "It was removed, or never was. The list has what is there.")
+def find_switchable(connection: sa.Connection, organization: str, system: str, policy_id: str) -> Policy:
+    """The policy whose switch is to be moved here; 404 when there is none, 409 when its switch is not ours to move."""
+    found = find_policy(read_policies(connection, organization), system, policy_id)
+    if found is None:
+        raise no_policy()
+    if system not in SWITCHABLE:
+        sentence = f"{SYSTEMS[system]} records no change of a policy, so only its own API makes them."
+        raise PageError(409, "This switch is not moved here", sentence)
+    return found
 
 
 def _fits(policy: Policy, filters: dict[str, str]) -> bool:
@@ -143,3 +158,7 @@ def _fits(policy: Policy, filters: dict[str, str]) -> bool:
 
 def _here(path: str, query: str) -> str:
     return f"{path}?{query}" if query else path
+
+
+def no_policy() -> PageError:
+    return PageError(404, "There is no such policy", "It was removed, or never was. The list has what is there.")
