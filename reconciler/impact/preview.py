@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ import ibis.expr.types as ir
 
 from reconciler.core.impact import Impact
 from reconciler.errors import ReconcilerError
+from reconciler.impact.fidelity import fidelity
 from reconciler.impact.kinds import stored_name
 from reconciler.impact.lift import Values
 from reconciler.impact.replay import Replay, Version, replay
@@ -53,16 +55,28 @@ def data_of(stored: Stored) -> Data:
     return Data(str(mapping.get("trust_scale", "percent")), str(mapping.get("mcp_trust_scale", "percent")))
 
 
-def preview(old: Version, new: Version, table: ir.Table, stored: Stored, *, out: Path | None = None) -> Impact:
+def preview(
+    old: Version,
+    new: Version,
+    table: ir.Table,
+    stored: Stored,
+    *,
+    mode: str | None = None,
+    out: Path | None = None,
+) -> Impact:
     """Return what the change from *old* to *new* would have done to the events of an open folder.
 
+    Where the *mode* of the target is known (`STRICT`, `MONITORING`), *old* is compared with the decisions on record.
     With *out* every touched event is written there as Parquet, as recorded, with what becomes of it.
     """
     values = Values(table)
     found = replay(old, new, table, values)
     if out is not None:
         _write(found, table, out)
-    return summarise(found, old, new, table, values, _warnings(found.changed, old, new, stored))
+    summary = summarise(found, old, new, table, values, _warnings(found.changed, old, new, stored))
+    if mode is None or not found.changed:
+        return summary
+    return replace(summary, fidelity=fidelity(old, table, values, is_strict=mode == "STRICT"))
 
 
 def _write(found: Replay, table: ir.Table, out: Path) -> None:

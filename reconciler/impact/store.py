@@ -165,8 +165,10 @@ def _facts(connection: Any, count: int, mapping: Mapping[str, Json]) -> dict[str
     return facts
 
 
-#: Columns without which there is no event.
-_ALWAYS: Final = frozenset(("event_id", "ts_us", "actor_id", "action", "resource"))
+#: Columns without which there is no event, and what the recording system says of its own decision.
+_ALWAYS: Final = frozenset(
+    ("event_id", "ts_us", "actor_id", "action", "resource", "decision", "decision_source", "policy_revision")
+)
 
 
 def _manifest(stored: Stored, files: Mapping[str, str]) -> dict[str, Json]:

@@ -45,7 +45,7 @@ def with_impact(session: Session, planned: Planned, folder: Path) -> Planned:
 
     with open_events(folder) as (table, stored):
         versions = versions_of(planned, data_of(stored))
-        impact = preview(versions.old, versions.new, table, stored)
+        impact = preview(versions.old, versions.new, table, stored, mode=planned.plan.target.mode)
     impact = replace(impact, warnings=(*impact.warnings, *versions.unread, *_about_mode(planned.plan)))
     lost = _no_longer_allowed(session, planned, versions)
     impact = replace(impact, warnings=(*impact.warnings, *lost))

@@ -15,7 +15,7 @@ from reconciler.impact.preview import open_events, preview
 from reconciler.impact.replay import Version
 from reconciler.impact.store import write_events
 from reconciler.semantics.compile import compile_policy
-from reconciler.semantics.decide import Engine
+from reconciler.semantics.decide import Engine, Mode
 from reconciler.semantics.events import Event, parse_event
 from reconciler.semantics.program import Effect, Program
 
@@ -157,6 +157,34 @@ def test_a_suspension_is_counted_apart_from_what_starts_it(folder: Path) -> None
     assert change.newly_blocked == sum("delete" in event.action for event in events)
     assert found.newly_blocked == sum(decision.would_block for decision in decisions)
     assert change.consequential == found.consequential == found.newly_blocked - change.newly_blocked > 0
+
+
+def recorded(folder: Path, version: Version, mode: Mode) -> list[Event]:
+    """The traffic with the decisions that a server with *version* took, its own reading of what is missing included."""
+    engine = Engine(list(version.values()), mode)
+    events = [replace(event, seq=at) for at, event in enumerate(in_order(traffic(600)))]
+    decided = [replace(e, decision="block" if engine.step(e).is_blocked else "allow") for e in events]
+    write_events(folder, decided, mapping={})
+    return decided
+
+
+@pytest.mark.parametrize("mode", [Mode.STRICT, Mode.MONITORING])
+def test_the_current_policies_reproduce_what_they_decided(tmp_path: Path, mode: Mode) -> None:
+    strict = policy(
+        "data", "data_exfiltration", {"patterns": ["delete"]}, "suspend_agent", applies_to="agent_id:agent-01"
+    )
+    decided = recorded(tmp_path / "events", of(NARROW, RATE, strict), mode)
+
+    with open_events(tmp_path / "events") as (table, stored):
+        same = preview(of(NARROW, RATE, strict), of(WIDE, RATE, strict), table, stored, mode=mode.upper())
+        other = preview(of(WIDE), of(NARROW), table, stored, mode=mode.upper())
+
+    assert same.fidelity is not None
+    assert other.fidelity is not None
+    assert (same.fidelity.compared, same.fidelity.agree, same.fidelity.reasons) == (600, 600, ())
+    blocked = sum(event.decision == "block" for event in decided)
+    assert (blocked > 0) is (mode is Mode.STRICT)
+    assert (other.fidelity.agree < 600) is (mode is Mode.STRICT)
 
 
 def random_policies(count: int) -> Iterator[Program]:
