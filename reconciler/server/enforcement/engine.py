@@ -80,12 +80,12 @@ class OrganizationEngine:
         """Give an event its time and its place in the order, count it, and decide (semantics.md B.2)."""
         at = self._caught_up()
         ts_us = max(at.ts_us, now_us)
-        placed = replace(event, seq=at.seq + 1, ts_us=ts_us)
-        decision = self._engine.step(placed)
-        self._at = replace(at, seq=placed.seq, ts_us=ts_us)
         if ts_us >= self._forgotten_us + _FORGET_US:
             self._engine.forget(ts_us - HISTORY_US)
             self._forgotten_us = ts_us
+        placed = replace(event, seq=at.seq + 1, ts_us=ts_us)
+        decision = self._engine.step(placed)
+        self._at = replace(at, seq=placed.seq, ts_us=ts_us)
         return decision
 
     def matters_later(self) -> bool:
@@ -105,8 +105,7 @@ class OrganizationEngine:
         self._at = replace(at, suspensions=at.suspensions + bool(touched))
         for actor_id in sorted(touched):
             self._save_suspensions(connection, actor_id)
-        own = progress.c.organization == self.organization
-        connection.execute(progress.update().where(own).values(**asdict(self._at)))
+        connection.execute(_MOVE_ON, {"own": self.organization, **asdict(self._at)})
 
     def _caught_up(self) -> Progress:
         if self._at is None:
@@ -200,6 +199,11 @@ class LiveEngine:
         self._engines.pop(organization, None)
 
 
+#: Made once: these are run for every event.
+_PROGRESS: Final = sa.select(progress).where(progress.c.organization == sa.bindparam("own"))
+_MOVE_ON: Final = progress.update().where(progress.c.organization == sa.bindparam("own"))
+
+
 def reach_us(program: Program) -> int:
     """How far back recorded events can matter to a policy: its windows, and what it remembers beyond them."""
     spans = [part.span_us for part in parts(program) if isinstance(part, (Age, Gap))]
@@ -209,7 +213,7 @@ def reach_us(program: Program) -> int:
 
 def _read_progress(connection: sa.Connection, organization: str) -> Progress:
     """How far an organization is; its row is made with its first event."""
-    row = connection.execute(sa.select(progress).where(progress.c.organization == organization)).first()
+    row = connection.execute(_PROGRESS, {"own": organization}).first()
     if row is not None:
         return Progress(row.policies, row.seq, row.ts_us, row.suspensions)
     connection.execute(progress.insert().values(organization=organization, **asdict(Progress())))

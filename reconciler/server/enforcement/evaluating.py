@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -123,8 +123,15 @@ def _find_known(
 ) -> dict[str, dict[str, Any]]:
     """The rows of those ids that were used before."""
     ids = [each.event.event_id for each in submissions]
-    query = sa.select(events).where(events.c.organization == organization, events.c.event_id.in_(ids))
-    return {row["event_id"]: dict(row) for row in connection.execute(query).mappings()}
+    rows = connection.execute(_KNOWN, {"organization": organization, "ids": ids}).mappings()
+    return {row["event_id"]: dict(row) for row in rows}
+
+
+#: Made once: this is asked for every event.
+_KNOWN: Final = sa.select(events).where(
+    events.c.organization == sa.bindparam("organization"),
+    events.c.event_id.in_(sa.bindparam("ids", expanding=True)),
+)
 
 
 def _refuse_reused(known: dict[str, dict[str, Any]], submissions: Sequence[Submission]) -> None:

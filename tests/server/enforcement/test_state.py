@@ -104,6 +104,23 @@ def test_events_that_no_window_reaches_any_more_are_not_read_again(file: str, cl
         assert outcomes(agents, 3) == ["PASS", "PASS", "VIOLATE"]
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize(("days", "outcome"), [(29, "VIOLATE"), (31, "PASS")])
+def test_a_previous_value_is_remembered_for_30_days(
+    days: int, outcome: str, restarts: bool, file: str, clock: HandClock
+) -> None:
+    with serving(file, clock) as agents:
+        agents.policy("config_drift", check_capability_changes=True)
+        outcomes(agents, 1, capabilities=["a"])
+        clock.at_us += days * HISTORY_US // 30
+        if not restarts:
+            assert outcomes(agents, 1, capabilities=["b"]) == [outcome]
+            return
+
+    with serving(file, clock) as agents:
+        assert outcomes(agents, 1, capabilities=["b"]) == [outcome]
+
+
 # ------------------------------------------------------------------------------------------- another process
 
 
