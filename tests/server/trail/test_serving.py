@@ -22,6 +22,7 @@ from tests.support.clocks import FakeClock
 TOKEN = "a-token-for-the-retention-test"
 
 
+@pytest.mark.heavy
 def test_the_server_says_what_it_will_remove_and_removes_it(tmp_path: Path) -> None:
     db, long_ago = str(tmp_path / "server.db"), FakeClock()
     long_ago.skew = -20 * 365 * 86_400.0
