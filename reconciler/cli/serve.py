@@ -118,6 +118,7 @@ def run_server(*, db: str | None, port: int, options: ServerOptions) -> None:
                 lines.append(f"admin token: {made.token}")
             if made.password is not None:
                 lines.append(f"password of {OWNER} for the page: {made.password}")
+            lines.append(f"Page     {url}/")
             emit("\n".join(lines))
             if db in (None, ":memory:"):
                 note("The database is in memory: it ends with the server. Ctrl-C stops it.")

@@ -54,6 +54,7 @@ def test_the_first_start_prints_the_addresses_and_secrets_that_work() -> None:
         url = lines[0].split()[1]
         reply = httpx.get(f"{url}/policies", headers={"Authorization": f"Bearer {token.strip()}"}, trust_env=False)
         words, password = process.stdout.readline().rsplit(" ", 1)
+        page = httpx.get(process.stdout.readline().split()[1], trust_env=False, follow_redirects=True)
         login = {"email": OWNER, "password": password.strip()}
         logged_in = httpx.post(f"{url}/auth/login", json=login, trust_env=False)
 
@@ -61,6 +62,7 @@ def test_the_first_start_prints_the_addresses_and_secrets_that_work() -> None:
         rest, _ = process.communicate(timeout=20)
 
     assert [line.split()[0] for line in lines] == ["NeoSC", "OpenA2A"]
+    assert "<h1>Log in</h1>" in page.text
     assert word == "admin token:"
     assert reply.status_code == 200
     assert words == "password of admin@localhost for the page:"
