@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Final
@@ -72,13 +72,19 @@ def describe_rules(rules: Rules) -> str:
     return "; ".join(f"{what}: {names}" for what, names in parts if names)
 
 
-def prune(store: Store, rules: Rules) -> tuple[Anchor, ...]:
-    """Remove all that is over its time now, in every organization, and return what was removed."""
+def prune(store: Store, rules: Rules, is_stopped: Callable[[], bool] = lambda: False) -> tuple[Anchor, ...]:
+    """Remove all that is over its time now, in every organization, and return what was removed.
+
+    *is_stopped* is asked before each removal: what is left then waits for the next run.
+    """
     with store.read() as connection:
         heads = connection.execute(sa.select(trail_heads.c.organization, trail_heads.c.chain)).all()
     removed = []
     for organization, name in sorted((row.organization, row.chain) for row in heads):
-        while name in rules and (anchor := _prune_batch(store, CHAINS[name], organization, rules[name])) is not None:
+        while name in rules and not is_stopped():
+            anchor = _prune_batch(store, CHAINS[name], organization, rules[name])
+            if anchor is None:
+                break
             removed.append(anchor)
     return tuple(removed)
 
@@ -133,7 +139,7 @@ def keeping(store: Store, rules: Rules) -> Iterator[None]:
     def run() -> None:
         while True:
             try:
-                prune(store, rules)
+                prune(store, rules, stop.is_set)
             except (sa.exc.SQLAlchemyError, OSError):
                 _log.exception("the retention job failed; it is tried again in an hour")
             if stop.wait(EVERY_SECONDS):

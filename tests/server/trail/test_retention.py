@@ -128,6 +128,21 @@ def test_many_rows_go_in_several_removals(store: Store, clock: FakeClock, monkey
     assert verify(store, EVENTS, ORGANIZATION).broken is None
 
 
+def test_a_run_that_is_stopped_leaves_the_rest_for_the_next(
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    add_events(store, clock, *({} for _ in range(5)))
+    clock.passed += 2 * DAY
+    answers = iter((False, True, True))
+
+    stopped = prune(store, parse_rules(["events=1"]), lambda: next(answers))
+    rest = prune(store, parse_rules(["events=1"]))
+
+    assert [(each.from_number, each.to_number) for each in (*stopped, *rest)] == [(1, 2), (3, 4), (5, 5)]
+    assert len(stopped) == 1
+
+
 def test_a_clock_that_went_back_keeps_what_came_after(store: Store, clock: FakeClock) -> None:
     add_entries(store, 1)
     clock.skew = 10 * DAY
