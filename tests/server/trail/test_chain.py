@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from reconciler.server.store import Store, open_store
-from reconciler.server.trail.chain import AUDIT, START, append, make_hash, read_head
+from reconciler.server.trail.chain import AUDIT, START, Chain, append, make_hash, read_head
 from reconciler.server.trail.entries import add_own
 from reconciler.server.trail.records import CHAINS, EVENTS, SESSIONS
 from reconciler.server.trail.tables import audit_entries
@@ -318,17 +318,24 @@ def test_a_verdict_names_the_entry_that_was_touched(touched: tuple[Store, sqlite
     assert wire["problem"] == "the row was changed"
 
 
-def test_every_column_of_an_entry_counts(touched: tuple[Store, sqlite3.Connection]) -> None:
+@pytest.mark.parametrize("chain", [AUDIT, EVENTS], ids=lambda chain: str(chain.name))
+def test_every_column_of_a_row_counts(touched: tuple[Store, sqlite3.Connection], chain: Chain) -> None:
     store, hand = touched
-    columns = [column.name for column in audit_entries.columns if column.name not in ("organization", "seq")]
+    table, where = chain.table, f"WHERE {chain.number.name} = 4"
+    columns = [column for column in table.columns if column.name not in ("organization", "chain", chain.number.name)]
 
     unnoticed = []
-    for name in columns:
-        ((there,),) = hand.execute(f"SELECT {name} FROM audit_entries WHERE seq = 4").fetchall()
-        hand.execute(f"UPDATE audit_entries SET {name} = ? WHERE seq = 4", (0 if name == "success" else "x",))
-        if verify(store, AUDIT, ORGANIZATION).broken is None:
-            unnoticed.append(name)
-        hand.execute(f"UPDATE audit_entries SET {name} = ? WHERE seq = 4", (there,))
+    for column in columns:
+        ((there,),) = hand.execute(f"SELECT {column.name} FROM {table.name} {where}").fetchall()
+        other: Any = "x" if isinstance(column.type, sa.String) else '["x"]' if isinstance(column.type, sa.JSON) else 1
+        hand.execute(
+            f"UPDATE {table.name} SET {column.name} = ? {where}",
+            (99 if column.name == "seq" else 0 if there == 1 else other,),
+        )
+        if verify(store, chain, ORGANIZATION).broken is None:
+            unnoticed.append(column.name)
+        hand.execute(f"UPDATE {table.name} SET {column.name} = ? {where}", (there,))
 
     assert unnoticed == []
-    assert verify(store, AUDIT, ORGANIZATION).broken is None
+    assert len(columns) > 10
+    assert verify(store, chain, ORGANIZATION).broken is None
