@@ -6,6 +6,7 @@ this repository knows it, and an actor is reported, never trusted.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from reconciler.core.annotation import find_commit
@@ -24,6 +25,9 @@ from reconciler.core.ports import Clock
 
 #: Trails may be written after the reply (systems.md 5 row 25): read again after these pauses, in seconds.
 PAUSES = (0.2, 0.5, 1.0, 2.0)
+
+#: What an entry of the reference server says of a switch that was moved by hand although git manages the policy.
+_BREAK_GLASS = re.compile(r"break-glass until \S{1,40}: .+", re.DOTALL)
 
 NO_TRAIL = Annotation(Strength.LEDGER_ONLY, verified=False, audit_id=None)
 
@@ -130,7 +134,13 @@ def explain_drift(
         return Drift(None, None, None, Confidence.UNKNOWN)
     newest = fitting[0]
     confidence = Confidence.EXACT if exact and reached else Confidence.LIKELY
-    return Drift(newest.actor, newest.at, newest.id, confidence)
+    return Drift(newest.actor, newest.at, newest.id, confidence, _reason(newest))
+
+
+def _reason(entry: TrailEntry) -> str | None:
+    """Why somebody switched by hand what git manages, if they broke the reference server's glass for it."""
+    found = _BREAK_GLASS.search(entry.details)
+    return None if found is None else found[0]
 
 
 def _says(entry: TrailEntry, state: str) -> bool:

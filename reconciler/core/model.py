@@ -396,12 +396,13 @@ class CommitInfo:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Who edited the live policy, as far as the trail shows it."""
+    """Who edited the live policy, as far as the trail shows it; and why, if they had to say, for people only."""
 
     actor: str | None
     at: str | None
     audit_id: str | None
     confidence: Confidence
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -318,7 +318,8 @@ def _drift_words(change: Change) -> str:
     at = f" at {safe(drift.at.replace('T', ' '))}" if drift is not None and drift.at else ""
     audit = f" (audit {safe(drift.audit_id)})" if drift is not None and drift.audit_id else ""
     both = "; git changed it as well" if change.origin is Origin.BOTH else ""
-    return f"live was {what} outside git{who}{at}{audit}{both}"
+    why = f"; {safe(drift.reason)}" if drift is not None and drift.reason else ""
+    return f"live was {what} outside git{who}{at}{audit}{both}{why}"
 
 
 # --------------------------------------------------------------------------------------------------- fields

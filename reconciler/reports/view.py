@@ -158,6 +158,8 @@ def drift_words(change: Change) -> str:
         words += f", {drift.at}"
     if drift is not None and drift.audit_id:
         words += f", audit {drift.audit_id}"
+    if drift is not None and drift.reason:
+        words += f"; {drift.reason}"
     return words
 
 
