@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -32,7 +32,7 @@ from reconciler.providers.base import Provider
 from reconciler.providers.http import Transport
 from reconciler.providers.registry import capabilities_of, make_provider
 from reconciler.providers.snapshot import Snapshot, SnapshotProvider, snapshot_of
-from reconciler.sources.directory import dirty_paths, read_directory
+from reconciler.sources.directory import Reading, dirty_paths, read_directory
 from reconciler.sources.git import Repository, open_repository
 from reconciler.trail import explain_drift
 from reconciler.workflows.session import (
@@ -152,15 +152,19 @@ def plan_target(
     signing = check_signatures(repository, session.environ, limits.signatures, head=head, applied=applied)
     if applying and signing.error is not None:
         raise signing.error  # before the token goes anywhere: these commits also say where
-    entries = owned_entries(session, repository, target, head, ledger)
+    known = keys_read(repository, files, target, desired) if ledger.entries else None
+    entries = owned_entries(session, repository, target, head, ledger, known)
     if not any(is_below(entry.path, target.policies) for entry in entries.values()):
         require_valid(missing, len(files.raw))  # git keeps no empty folder: gone is fine where there was one
     listing = provider.fetch_listing()
-    changed = dirty_files(session, repository, head, target) if applying or files.revision is None else frozenset()
+    changed: frozenset[str] = frozenset()
+    if files.revision is None:
+        changed = dirty_files(session, repository, head, target, files.folders[target.policies])
+    elif applying:
+        changed = dirty_files(session, repository, head, target, read_directory(session.root, target.policies))
     uncommitted = changed if files.revision is None else frozenset()
     paths = {*files.paths(target), *(entry.path for entry in entries.values())}
     paths.add(f"{target.policies.rstrip('/')}/{SETTINGS_NAME}")
-    commits = {path: info for path, info in commits_of(repository, head, paths).items() if path not in uncommitted}
     trail = TrailReader(provider, session.notice)
     inputs = PlanInput(
         tool=__version__,
@@ -177,7 +181,7 @@ def plan_target(
         applied=entries,
         live=listing,
         schema_of=lambda body: schema_of(session, target, body),
-        commits=commits,
+        commits=Commits(lambda: commits_of(repository, head, paths), without=uncommitted),
         overrides=files.overrides,
         now=now,
         drift_of=lambda applied, live, content: drift_of(applied, live, content, entries, trail),
@@ -253,16 +257,61 @@ def sync_ledger(session: Session, repository: Repository, remote: str | None, ta
 
 
 def owned_entries(
-    session: Session, repository: Repository, target: TargetSettings, head: str, ledger: LedgerState
+    session: Session,
+    repository: Repository,
+    target: TargetSettings,
+    head: str,
+    ledger: LedgerState,
+    known: Mapping[tuple[str, str], Collection[str]] | None = None,
 ) -> Mapping[str, Applied]:
-    """Return the ledger entries that are really ours (design.md 6 "Owned")."""
+    """Return the ledger entries that are really ours (design.md 6 "Owned").
+
+    *known* are the keys in files already parsed, by path and object id: those are not read again.
+    """
 
     def keys_in(path: str, data: bytes) -> frozenset[str]:
         documents, _ = read_documents(data, path)
         return frozenset(policy_from(target.provider, document).key for document in documents)
 
-    keys = owned(repository, head, ledger.entries, keys_in)
+    keys = owned(repository, head, ledger.entries, keys_in, known=known)
     return {key: entry for key, entry in sorted(ledger.entries.items()) if key in keys}
+
+
+def keys_read(
+    repository: Repository, files: Files, target: TargetSettings, desired: Desired
+) -> Mapping[tuple[str, str], Collection[str]]:
+    """Return the keys in each policy file of *target* by path and object id, from what was parsed anyway."""
+    keys: dict[str, set[str]] = {}
+    for policy in desired.policies:
+        if policy.source is not None:
+            keys.setdefault(policy.source.path, set()).add(policy.key)
+    data = files.folders[target.policies].files
+    return {(path, repository.blob_id(data[path])): held for path, held in keys.items() if path in data}
+
+
+class Commits(Mapping[str, CommitInfo]):
+    """The commit that last touched each path, found in one pass over history when the first one is asked for.
+
+    A plan without changes names no commit, and history is longer than the list of policies.
+    """
+
+    def __init__(self, find: Callable[[], Mapping[str, CommitInfo]], *, without: Collection[str] = ()) -> None:
+        self._find, self._without = find, without
+        self._found: dict[str, CommitInfo] | None = None
+
+    def _all(self) -> dict[str, CommitInfo]:
+        if self._found is None:
+            self._found = {path: info for path, info in self._find().items() if path not in self._without}
+        return self._found
+
+    def __getitem__(self, path: str) -> CommitInfo:
+        return self._all()[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
 
 
 def commits_of(repository: Repository, head: str, paths: set[str]) -> Mapping[str, CommitInfo]:
@@ -275,11 +324,13 @@ def commits_of(repository: Repository, head: str, paths: set[str]) -> Mapping[st
     return found
 
 
-def dirty_files(session: Session, repository: Repository, head: str, target: TargetSettings) -> frozenset[str]:
-    """Return the target's policy files, reconciler.yaml and overrides.yaml where the disk differs from *head*."""
+def dirty_files(
+    session: Session, repository: Repository, head: str, target: TargetSettings, reading: Reading
+) -> frozenset[str]:
+    """Return which policy files in *reading*, from disk, and which settings files differ from *head*."""
     tops = (FILE_NAME, OVERRIDES_NAME)
     committed = repository.tree_ids(head, tops)
-    found = set(dirty_paths(repository, head, target.policies, read_directory(session.root, target.policies)))
+    found = set(dirty_paths(repository, head, target.policies, reading))
     for name in tops:
         try:
             here = repository.blob_id((session.root / name).read_bytes())
