@@ -15,6 +15,8 @@ from reconciler.core.secret import Secret
 from reconciler.errors import ConfigError, LiveError, UnreachableError
 from reconciler.providers.http import Sent, Transport, error_detail
 
+#: Pauses before a login is tried again, in seconds: a server checks passwords slowly, and trying twice harms nothing.
+PAUSES: Final = (1.0, 2.0)
 #: The published route, and the older one beside it.
 PATHS: Final = ("/public/login", "/auth/login/local")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]{8,8192}=*")
@@ -45,6 +47,14 @@ class Login:
             return None
 
     def _ask(self) -> Secret:
+        for pause in PAUSES:
+            try:
+                return self._ask_once()
+            except UnreachableError:
+                self._transport.clock.sleep(pause)
+        return self._ask_once()
+
+    def _ask_once(self) -> Secret:
         assert self._credentials is not None  # noqa: S101 - nobody logs in without
         email, password = self._credentials
         body: Json = {"email": email, "password": password.reveal()}

@@ -38,10 +38,10 @@ def capability_policy(**more: Any) -> str:
 
 
 def make(tmp_path: Path, aim: AimServer, files: dict[str, str], url: str = "", **target: Any) -> tuple[Repo, Program]:
-    settings = {"provider": "aim", "url": url or aim.url, "policies": FOLDER, "quiescence": 1, "deadline": 2, **target}
+    settings = {"provider": "aim", "url": url or aim.url, "policies": FOLDER, "quiescence": 1, **target}
     named = {f"{FOLDER}/{name}.yaml": text for name, text in files.items()}
     repo = make_repo(tmp_path, {"reconciler.yaml": config_text(aim=settings), **named})
-    return repo, program_in(repo, token=aim.credentials)
+    return repo, program_in(repo, token=aim.token)
 
 
 HEAVY = pytest.mark.heavy
@@ -166,7 +166,8 @@ def test_a_change_whose_reply_is_lost_is_looked_for_and_not_asked_for_again(
 def test_a_token_that_ends_in_the_middle_of_a_run_is_replaced_once_and_the_run_goes_on(
     tmp_path: Path, aim: AimServer
 ) -> None:
-    _, program = make(tmp_path, aim, {"trust": aim_policy(), "capability": capability_policy()})
+    repo, _ = make(tmp_path, aim, {"trust": aim_policy(), "capability": capability_policy()})
+    program = program_in(repo, token=aim.credentials)
 
     def forget_at_the_second_create(method: str, path: str) -> None:
         if method == "POST" and "/admin/" in path and len(aim.mutations) == 2:
@@ -187,14 +188,14 @@ def test_a_login_that_is_refused_is_said_in_the_servers_words_and_the_password_n
     tmp_path: Path, aim: AimServer
 ) -> None:
     repo, _ = make(tmp_path, aim, {"trust": aim_policy()})
-    program = program_in(repo, token="gitops@example.com:not-the-password")
+    program = program_in(repo, token=aim.credentials + "-mistyped")
 
     ended = program.run("plan", "--json")
 
     assert ended.code == 1
     assert ended.json()["error"]["code"] == "login-refused"
     assert "Invalid credentials" in ended.json()["error"]["message"]
-    assert "not-the-password" not in ended.out + ended.err
+    assert "-mistyped" not in ended.out + ended.err
 
 
 @HEAVY

@@ -557,7 +557,7 @@ def test_a_server_without_an_audit_log_gets_no_marks() -> None:
 def test_a_hundred_requests_a_minute_are_enough_because_nobody_asks_for_more() -> None:
     clock = FakeClock()
     with aim_server(clock=clock) as aim:
-        transport = Transport(aim.url, Secret(aim.credentials), deadline=10.0, clock=clock, random=SystemRandom())
+        transport = Transport(aim.url, Secret(aim.token), deadline=10.0, clock=clock, random=SystemRandom())
         provider = AimProvider(TargetSettings("aim", "aim", aim.url, "policies/aim"), transport)
         made = provider.send(mutation("create", BODY))
         receipts = []

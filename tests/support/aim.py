@@ -1,6 +1,6 @@
 """A published AIM server for a test, with a way to its inside: who it takes for logged in, and what it does next.
 
-`with aim_server("aim:a1") as aim:` then `aim.url`, `aim.credentials` (for RECONCILER_TOKEN), `aim.policies()`.
+`with aim_server("aim:a1") as aim:` then `aim.url`, `aim.token` (or `aim.credentials`, for a login), `aim.policies()`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from starlette.routing import Mount
 from reconciler.core.ports import Clock
 from reconciler.server.aim.app import Running
 from reconciler.server.aim.tables import aim_entries, aim_policies
+from reconciler.server.aim.tokens import Claims
 from reconciler.server.app import create_app
 from reconciler.server.edge import App, Receive, Send
 from reconciler.server.main import running
@@ -37,7 +38,14 @@ class AimServer:
     before: Callable[[str, str], object] = lambda method, path: None
 
     @property
+    def token(self) -> str:
+        """A token of the admin's, as a login gives it."""
+        return self.inside.signer.make(Claims(self.store.add_user(EMAIL, "admin"), "default", EMAIL, "admin"))
+
+    @property
     def credentials(self) -> str:
+        """The admin's email and password, set now: checking one is slow, so tests ask for it where it matters."""
+        self.store.add_user(EMAIL, "admin", password=PASSWORD)
         return f"{EMAIL}:{PASSWORD}"
 
     @property
@@ -100,9 +108,8 @@ class _Watched:
 
 @contextmanager
 def aim_server(quirk: str = "aim", *, clock: Clock | None = None) -> Iterator[AimServer]:
-    """A server of one generation over a fresh database, with one admin who has a password."""
+    """A server of one generation over a fresh database, with one admin."""
     store = open_store(clock=clock)
-    store.add_user(EMAIL, "admin", password=PASSWORD)
     app = create_app(store, ServerOptions(quirks=frozenset({quirk})))
     [inside] = [route.app.state.aim for route in app.routes if isinstance(route, Mount) and route.path == "/api/v1"]  # type: ignore[attr-defined]
     made: list[AimServer] = []
