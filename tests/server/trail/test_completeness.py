@@ -14,10 +14,11 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from reconciler.server.accounts.first import make_first_secrets
 from reconciler.server.app import create_app
 from reconciler.server.enforcement.tables import events
 from reconciler.server.options import ServerOptions
-from reconciler.server.store import open_store
+from reconciler.server.store import Store, open_store
 from reconciler.server.tables import second_factors
 from reconciler.server.trail.tables import audit_entries
 from tests.support.servers import RunningServer
@@ -125,3 +126,15 @@ def test_the_default_policies_are_in_the_trail_and_not_in_neosc_s_log(client: ht
     assert [entry["action"] for entry in everything] == ["create_defaults"]
     assert "pol-mfa-required" in everything[0]["details"]
     assert client.get("/api/audit-logs").json() == []
+
+
+def test_what_the_start_makes_is_in_the_trail_once(store: Store) -> None:
+    made = [make_first_secrets(store, {"RECONCILER_SERVER_TOKEN": "0123456789abcdef"}) for _ in range(2)]
+    fresh = make_first_secrets(store, {"RECONCILER_SERVER_PASSWORD": "a long enough password"})
+
+    with store.read() as connection:
+        rows = connection.execute(sa.select(audit_entries).order_by(audit_entries.c.seq)).all()
+    assert [each.token for each in (*made, fresh)] == [None, None, None]
+    assert [row.action for row in rows] == ["create_user", "create_token", "change_password"]
+    assert {row.user_email for row in rows} == {"reconciler-server"}
+    assert not any("0123456789abcdef" in str(row) or "a long enough password" in str(row) for row in rows)
