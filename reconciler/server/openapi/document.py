@@ -48,14 +48,16 @@ _CONDITIONS: Final[tuple[Schema, ...]] = (
         "in": "header",
         "required": False,
         "description": "ETags of which one must be the policy's, or *.",
-        "schema": {"type": "string", "pattern": '^(\\*|"[0-9a-f]{32}")$'},
+        "schema": {"type": "string", "pattern": '^([*]|"[0-9a-f]{32}")$'},
+        "example": "*",
     },
     {
         "name": "Idempotency-Key",
         "in": "header",
         "required": False,
         "description": "A request that is repeated under its key within 24 hours is answered as before, and done once.",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,255}$"},
+        "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+        "example": "2026-03-05-run-17-change-3",
     },
     {
         "name": "X-Fencing-Token",
@@ -63,6 +65,7 @@ _CONDITIONS: Final[tuple[Schema, ...]] = (
         "required": False,
         "description": "A lock and its token, prod=17; refused once somebody took the lock after us.",
         "schema": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,63}=[1-9][0-9]{0,14}$"},
+        "example": "prod=17",
     },
 )
 _HEADERS: Final[Mapping[str, Schema]] = {

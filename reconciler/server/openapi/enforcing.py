@@ -47,7 +47,10 @@ _REASON: Final = record({}, {"reason": nullable(text(2000))})
 def event_schema() -> Schema:
     """The event schema without what the server says itself; it also makes an id and a time where there is none."""
     whole: Any = load_schemas().whole_schema("event")
-    properties = {key: each for key, each in whole["properties"].items() if key not in OURS}
+    properties: dict[str, Any] = {key: dict(each) for key, each in whole["properties"].items() if key not in OURS}
+    for each in properties.values():
+        if "maximum" in each:  # greater numbers lose digits on their way through other readers
+            each["maximum"] = min(each["maximum"], 2**53)
     for name in ("event_id", "ts_us"):
         properties[name] = nullable(properties[name])
     return {

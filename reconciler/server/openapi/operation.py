@@ -64,10 +64,11 @@ def record(required: Mapping[str, Schema], optional: Mapping[str, Schema] | None
     }
 
 
-def text(limit: int, *, empty: bool = True) -> Schema:
-    """Text without NUL, as `bodies.text` takes it."""
+def text(limit: int | None = None, *, empty: bool = True) -> Schema:
+    """Text without NUL, as `bodies.text` takes it; without *limit* it is as long as a body may be."""
     least = {} if empty else {"minLength": 1}
-    return {"type": "string", **least, "maxLength": limit, "pattern": "^[^\\u0000]*$"}
+    most = {} if limit is None else {"maxLength": limit}
+    return {"type": "string", **least, **most, "pattern": "^[^\\u0000]*$"}
 
 
 def choice(*values: str) -> Schema:

@@ -31,7 +31,7 @@ _NEOSC: Final[Mapping[str, Schema]] = {
     "name": text(255, empty=False),
     "description": text(10_000),
     "type": choice("access", "network", "session"),
-    "rules": items(text(10_000)),
+    "rules": items(text()),
     "enabled": BOOLEAN,
 }
 _CHECKS: Final = nullable(_JSON)
@@ -53,7 +53,7 @@ _OPTIONAL: Final[Mapping[str, Schema]] = {
     "conditions": _JSON,
     "actions": _JSON,
     "priority": _INTEGER,
-    "applies_to": {"anyOf": [text(10_000), items(text(10_000))]},
+    "applies_to": {"anyOf": [text(), items(text())]},
     "enforcement_action": choice("allow", "alert_only", "block_and_alert"),
     "on_missing": choice("default", "violate", "pass"),
     "timezone": text(64),
@@ -77,7 +77,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             {"type": "null"},
             BOOLEAN,
             {"type": "number", "minimum": -(2**53), "maximum": 2**53},
-            text(10_000),
+            text(),
             items(ref("Json")),
             {"type": "object", "additionalProperties": ref("Json")},
         ],
