@@ -51,3 +51,9 @@ def upgrade() -> None:
         ["organization", "system", "policy_id"],
         unique=False,
     )
+    op.create_index(
+        "ix_audit_entries_of_policies",
+        "audit_entries",
+        ["organization", "system", "resource", "seq", "annotation", "success"],
+        unique=False,
+    )
