@@ -47,6 +47,10 @@ _FILE: Final = (
     parameter("schema", choice("event", "entry"), "Columns of the event schema, or the records as they are kept."),
 )
 _KIND: Final = parameter("kind", choice("events", "sessions"), "Which records; without it, both or evaluations.")
+_KNOWN: Final = (
+    parameter("seq", {"type": "integer", "minimum": 1, "maximum": 10**15 - 1}, "With `hash`: a head that was kept."),
+    parameter("hash", {"type": "string", "pattern": "^[0-9a-f]{64}$"}, "With `seq`: its hash."),
+)
 _MEDIA: Final = ("application/jsonl", "text/csv", "application/vnd.apache.parquet")
 
 SCHEMAS: Final[Mapping[str, Schema]] = {
@@ -85,13 +89,13 @@ TRAIL: Final[Mapping[str, Operation]] = {
         listed=True,
     ),
     "GET /v1/admin/audit-logs/verify": Operation(
-        "Whether the chain of audit entries is whole.", ref("Verdict"), errors=(400,)
+        "Whether the chain of audit entries is whole.", ref("Verdict"), query=_KNOWN, errors=(400,)
     ),
     "GET /v1/admin/audit-logs/export": Operation(
         "Audit entries as a file.", STRING, media=_MEDIA, query=(*_FILTERS, *_FILE, _SYSTEM)
     ),
     "GET /v1/admin/events/verify": Operation(
-        "Whether the chain of evaluation records is whole.", ref("Verdict"), query=(_KIND,)
+        "Whether the chain of evaluation records is whole.", ref("Verdict"), query=(_KIND, *_KNOWN)
     ),
     "GET /v1/admin/events/export": Operation(
         "Evaluation records as a file.", STRING, media=_MEDIA, query=(*_FILE, *_TIMES, _KIND)

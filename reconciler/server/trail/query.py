@@ -115,6 +115,16 @@ def make_cursor(number: int, wanted: Wanted) -> str:
     return base64.urlsafe_b64encode(f"{number}:{_mark(wanted)}".encode()).decode().rstrip("=")
 
 
+def read_known(given: Mapping[str, str], status: int) -> tuple[int, str] | None:
+    """The row of a chain that somebody kept: its number (`seq`) and its `hash`; None when neither is given."""
+    number, hash_ = given.get("seq"), given.get("hash")
+    if number is None and hash_ is None:
+        return None
+    if not (re.fullmatch("[1-9][0-9]{0,14}", number or "") and re.fullmatch("[0-9a-f]{64}", hash_ or "")):
+        raise ApiError(status, "seq and hash must be the two values of a head that verify gave")
+    return int(number or ""), str(hash_)
+
+
 def read_choice(given: Mapping[str, str], name: str, choices: Collection[str], status: int) -> str | None:
     value = given.get(name)
     if value is not None and value not in choices:

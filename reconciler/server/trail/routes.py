@@ -21,7 +21,7 @@ from fastapi.responses import Response, StreamingResponse
 from reconciler.server.auth import Asked, User, Viewer
 from reconciler.server.preconditions.paging import NEXT
 from reconciler.server.replies import list_reply, reply, streamed
-from reconciler.server.trail.chain import AUDIT, Chain
+from reconciler.server.trail.chain import AUDIT, Chain, Link
 from reconciler.server.trail.exporting import Export, export_audit, export_events, read_pages
 from reconciler.server.trail.formats import FORMATS
 from reconciler.server.trail.query import (
@@ -30,6 +30,7 @@ from reconciler.server.trail.query import (
     make_cursor,
     read_choice,
     read_instant,
+    read_known,
     read_parameters,
     read_slice,
     read_wanted,
@@ -40,6 +41,7 @@ from reconciler.server.trail.verifying import verify
 
 _PART: Final = ("limit", "cursor")
 _FILE: Final = ("format", "schema")
+_KNOWN: Final = ("seq", "hash")
 _RECORDS: Final = (EVENTS.name, SESSIONS.name)
 
 router = APIRouter()
@@ -73,8 +75,8 @@ def list_opena2a_audit_logs(asked: User) -> Response:
 
 @router.get("/v1/admin/audit-logs/verify")
 def verify_audit_logs(asked: Viewer) -> Response:
-    _given(asked, (), 400)
-    return _verdict(asked, AUDIT)
+    """The chain of audit entries. With `seq` and `hash` of an earlier head, whether that row is still the same."""
+    return _verdict(asked, AUDIT, _given(asked, _KNOWN, 400))
 
 
 @router.get("/v1/admin/audit-logs/export")
@@ -88,8 +90,8 @@ def export_audit_logs(asked: Viewer) -> Response:
 @router.get("/v1/admin/events/verify")
 def verify_events(asked: Viewer) -> Response:
     """The chain of evaluation records, or that of sessions' with `kind=sessions`."""
-    kind = read_choice(_given(asked, ("kind",), 400), "kind", _RECORDS, 400)
-    return _verdict(asked, CHAINS[kind or EVENTS.name])
+    given = _given(asked, (*_KNOWN, "kind"), 400)
+    return _verdict(asked, CHAINS[read_choice(given, "kind", _RECORDS, 400) or EVENTS.name], given)
 
 
 @router.get("/v1/admin/events/export")
@@ -128,8 +130,10 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _verdict(asked: Asked, chain: Chain) -> Response:
-    return reply(verify(asked.store, chain, asked.caller.organization).to_wire())
+def _verdict(asked: Asked, chain: Chain, given: Mapping[str, str]) -> Response:
+    known = read_known(given, 400)
+    verdict = verify(asked.store, chain, asked.caller.organization, None if known is None else Link(*known))
+    return reply(verdict.to_wire())
 
 
 def _raw(given: Mapping[str, str]) -> bool:

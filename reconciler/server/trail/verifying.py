@@ -116,8 +116,12 @@ class _Walk:
         return None
 
 
-def verify(store: Store, chain: Chain, organization: str) -> Verdict:
-    """Check one chain of one organization, in memory that does not grow with it."""
+def verify(store: Store, chain: Chain, organization: str, known: Link | None = None) -> Verdict:
+    """Check one chain of one organization, in memory that does not grow with it.
+
+    *known* is what somebody kept of an earlier head. A whole chain that was made anew holds in itself, but not with
+    it. Of a row that was let go only the last of a removal can still be compared.
+    """
     walk = _Walk(chain, organization)
     more = True
     while more:
@@ -131,7 +135,7 @@ def verify(store: Store, chain: Chain, organization: str) -> Verdict:
         head = read_head(connection, chain, organization)
         walk.skip_anchored(connection)
         broken = walk.broken or _check_anchors(connection, walk) or _check_end(walk, head)
-        broken = broken or _check_strangers(connection, walk)
+        broken = broken or _check_strangers(connection, walk) or _check_known(connection, walk, head, known)
     return Verdict(walk.entries, broken, None if head.number == 0 else head, walk.anchors)
 
 
@@ -185,3 +189,16 @@ def _check_strangers(connection: sa.Connection, walk: _Walk) -> Broken | None:
     )
     row = connection.execute(query.limit(1)).first()
     return None if row is None else Broken(str(row[0]), row[1], "the row is of no chain")
+
+
+def _check_known(connection: sa.Connection, walk: _Walk, head: Link, known: Link | None) -> Broken | None:
+    if known is None:
+        return None
+    if known.number > head.number:
+        return Broken(None, head.number + 1, "the chain ends before the row that is known")
+    chain = walk.chain
+    place = sa.and_(chain.own(walk.organization), chain.number == known.number)
+    found = connection.execute(sa.select(chain.table.c.hash).where(place)).scalar()
+    ends = {anchor.to_number: anchor.hash for anchor in walk.anchors}
+    is_same = (found or ends.get(known.number, known.hash)) == known.hash
+    return None if is_same else Broken(None, known.number, "the row is not the one that is known")

@@ -13,11 +13,12 @@ import pytest
 import sqlalchemy as sa
 
 from reconciler.server.store import Store, open_store
-from reconciler.server.trail.chain import AUDIT, START, Chain, append, make_hash, read_head
+from reconciler.server.trail.chain import AUDIT, START, Chain, Link, append, make_hash, read_head
 from reconciler.server.trail.entries import add_own
 from reconciler.server.trail.records import CHAINS, EVENTS, SESSIONS
+from reconciler.server.trail.retention import prune
 from reconciler.server.trail.tables import audit_entries
-from reconciler.server.trail.verifying import PAGE, verify
+from reconciler.server.trail.verifying import PAGE, Broken, verify
 from tests.server.trail.rows import ORGANIZATION, add_entries, add_events
 from tests.support.clocks import FakeClock
 
@@ -158,6 +159,40 @@ def test_a_trail_is_checked_while_others_write_to_it(store: Store) -> None:
 
     assert [verdict.broken for verdict in verdicts] == [None] * 10
     assert verify(store, AUDIT, ORGANIZATION).entries == 60
+
+
+def test_a_head_that_was_kept_is_compared(store: Store, clock: FakeClock) -> None:
+    add_entries(store, 3)
+    kept = verify(store, AUDIT, ORGANIZATION).head
+    assert kept is not None
+    add_entries(store, 2)
+
+    same = verify(store, AUDIT, ORGANIZATION, kept)
+    other = verify(store, AUDIT, ORGANIZATION, Link(3, "0" * 64))
+    beyond = verify(store, AUDIT, ORGANIZATION, Link(6, kept.hash))
+    clock.passed += 2 * 86_400
+    prune(store, {"audit": 1})
+    removed = [verify(store, AUDIT, ORGANIZATION, link).broken for link in (kept, Link(5, kept.hash))]
+
+    assert same.broken is None
+    assert other.broken == Broken(None, 3, "the row is not the one that is known")
+    assert beyond.broken == Broken(None, 6, "the chain ends before the row that is known")
+    assert removed == [None, Broken(None, 5, "the row is not the one that is known")]
+
+
+def test_a_chain_that_was_made_anew_holds_but_not_with_a_head_that_was_kept(
+    touched: tuple[Store, sqlite3.Connection],
+) -> None:
+    store, hand = touched
+    kept = verify(store, AUDIT, ORGANIZATION).head
+    hand.execute("DELETE FROM audit_entries")
+    hand.execute("DELETE FROM trail_heads WHERE chain = 'audit'")
+
+    add_entries(store, 7, action="something else")
+
+    assert verify(store, AUDIT, ORGANIZATION).broken is None
+    broken = verify(store, AUDIT, ORGANIZATION, kept).broken
+    assert broken == Broken(None, 7, "the row is not the one that is known")
 
 
 COLUMNS = "organization, seq, id, system, user_id, user_email, action, resource, details, timestamp, success"

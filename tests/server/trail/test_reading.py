@@ -238,6 +238,20 @@ def test_the_verdict_over_http_is_about_the_whole_chain(told: httpx.Client) -> N
     assert len(verdict["head"]["hash"]) == 64
 
 
+def test_a_head_that_was_kept_can_be_shown_to_the_server(told: httpx.Client) -> None:
+    path = "/v1/admin/audit-logs/verify"
+    kept = told.get(path).json()["head"]
+    told.patch(f"/api/policies/{DEFAULTS[0]}")
+
+    same = told.get(path, params=kept).json()
+    other = told.get(path, params={**kept, "hash": "0" * 64}).json()
+    halves = [told.get(f"{path}?{query}") for query in ("seq=1", f"hash={kept['hash']}", "seq=0&hash=x")]
+
+    assert (same["ok"], same["head"]["seq"]) == (True, kept["seq"] + 1)
+    assert (other["ok"], other["first_broken"]) == (False, {"id": None, "seq": kept["seq"]})
+    assert [(each.status_code, *each.json()) for each in halves] == [(400, "error")] * 3
+
+
 def test_times_are_read_as_they_are_written() -> None:
     for text in ("1970-01-01T00:00:00.000Z", "2026-03-05T14:30:00.123Z", "2255-06-05T23:47:34.740Z"):
         assert text_of(instant_of(text)) == text
