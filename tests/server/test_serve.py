@@ -70,6 +70,24 @@ def test_the_first_start_prints_the_addresses_and_secrets_that_work() -> None:
     assert rest == ""
 
 
+@pytest.mark.heavy
+def test_a_published_server_is_played_beside_the_documented_ones_and_takes_the_owners_password() -> None:
+    with serving("--quirks", "aim:a1") as (process, lines):
+        assert process.stdout is not None
+        aim = process.stdout.readline().split()
+        token = process.stdout.readline().rsplit(" ", 1)[1].strip()
+        login = {"email": OWNER, "password": process.stdout.readline().rsplit(" ", 1)[1].strip()}
+        logged_in = httpx.post(f"{aim[1]}/public/login", json=login, trust_env=False).json()["accessToken"]
+        replies = [
+            httpx.get(f"{aim[1]}/admin/security-policies", headers={"Authorization": f"Bearer {each}"}, trust_env=False)
+            for each in (token, logged_in)
+        ]
+
+    assert [line.split()[0] for line in lines] == ["NeoSC", "OpenA2A"]
+    assert aim[0] == "AIM"
+    assert [(reply.status_code, reply.json()) for reply in replies] == [(200, [])] * 2
+
+
 def test_a_second_start_and_a_given_token_print_none(tmp_path: Path) -> None:
     db = str(tmp_path / "server.db")
 

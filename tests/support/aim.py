@@ -22,6 +22,7 @@ from reconciler.server.edge import App, Receive, Send
 from reconciler.server.main import running
 from reconciler.server.options import ServerOptions
 from reconciler.server.store import Store, open_store
+from tests.support.servers import CHEAP
 
 EMAIL = "gitops@example.com"
 PASSWORD = "correct-horse-battery-staple"
@@ -44,7 +45,7 @@ class AimServer:
 
     @property
     def credentials(self) -> str:
-        """The admin's email and password, set now: checking one is slow, so tests ask for it where it matters."""
+        """The admin's email and password, set now."""
         self.store.add_user(EMAIL, "admin", password=PASSWORD)
         return f"{EMAIL}:{PASSWORD}"
 
@@ -109,7 +110,7 @@ class _Watched:
 @contextmanager
 def aim_server(quirk: str = "aim", *, clock: Clock | None = None) -> Iterator[AimServer]:
     """A server of one generation over a fresh database, with one admin."""
-    store = open_store(clock=clock)
+    store = open_store(clock=clock, password_cost=CHEAP)
     app = create_app(store, ServerOptions(quirks=frozenset({quirk})))
     [inside] = [route.app.state.aim for route in app.routes if isinstance(route, Mount) and route.path == "/api/v1"]  # type: ignore[attr-defined]
     made: list[AimServer] = []
