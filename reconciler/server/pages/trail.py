@@ -72,7 +72,8 @@ def read_trail(
 class ChainWatch:
     """Remembers for a minute what checking an organization's chains said, so that looking at pages stays cheap."""
 
-    def __init__(self) -> None:
+    def __init__(self, unasked: int = CHECKED_UNASKED) -> None:
+        self._unasked = unasked
         self._known: dict[str, tuple[float, Chain]] = {}
 
     def look(self, store: Store, organization: str, *, asked: bool = False) -> Chain:
@@ -84,7 +85,7 @@ class ChainWatch:
         with store.read() as connection:
             ends = sa.select(sa.func.coalesce(sa.func.sum(trail_heads.c.number), 0))
             length = int(connection.execute(ends.where(trail_heads.c.organization == organization)).scalar_one())
-        if length > CHECKED_UNASKED and not asked:
+        if length > self._unasked and not asked:
             return chain or Chain(None, length, None)
         chain = _check(store, organization)
         self._known[organization] = (now, chain)

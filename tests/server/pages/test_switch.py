@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from reconciler.server.aim.tables import aim_policies
+from reconciler.server.pages.trail import CHECKED_EVERY, ChainWatch
 from tests.server.pages.test_forms import everything
 from tests.support.clocks import FakeClock
-from tests.support.servers import RunningServer
-from tests.support.visitors import COMMIT, Visitor, from_git, read_page
+from tests.support.servers import RunningServer, reference_server
+from tests.support.visitors import COMMIT, Visitor, from_git, program, read_page, visitor
 
 MFA = "/policies/neosc/pol-mfa-required"
 LATER = "f" * 40
@@ -27,13 +31,13 @@ def managed(api: httpx.Client) -> str:
     return MFA
 
 
-def state(visitor: Visitor, path: str = MFA) -> Mapping[str, Any]:
-    policy: Mapping[str, Any] = visitor.get(f"{path}.json").json()["policy"]
+def state(looking: Visitor, path: str = MFA) -> Mapping[str, Any]:
+    policy: Mapping[str, Any] = looking.get(f"{path}.json").json()["policy"]
     return policy
 
 
-def attention(visitor: Visitor) -> list[tuple[str, str]]:
-    return [(each["kind"], each["title"]) for each in visitor.get("/overview.json").json()["attention"]]
+def attention(looking: Visitor) -> list[tuple[str, str]]:
+    return [(each["kind"], each["title"]) for each in looking.get("/overview.json").json()["attention"]]
 
 
 def form(clock: FakeClock, **changed: str) -> dict[str, str]:
@@ -304,3 +308,33 @@ def test_alerts_are_settled_by_buttons(api: httpx.Client, admin: Visitor) -> Non
     after = {each["id"]: each for each in admin.get("/alerts.json").json()["findings"]}[found[0]]
     assert (replies, refused) == ([303, 303, 303], [409, 404, 404])
     assert (after["status"], after["acknowledged_by"]) == ("resolved", "admin@example.com")
+
+
+def test_a_trail_that_somebody_tampered_with_needs_attention_first(tmp_path: Path) -> None:
+    path, clock = tmp_path / "server.db", FakeClock()
+    with reference_server(db=str(path), clock=clock) as site, visitor(site, "admin@example.com") as admin:
+        with program(site) as api:
+            api.get("/api/policies")
+            for _ in range(3):
+                api.patch("/api/policies/pol-mfa-required")
+        assert attention(admin) == []
+        with closing(sqlite3.connect(path)) as raw, raw:
+            for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+                raw.execute(f"DROP TRIGGER {name}")
+            raw.execute("UPDATE audit_entries SET user_email = 'somebody@example.com' WHERE seq = 3")
+
+        clock.passed += CHECKED_EVERY
+        found = attention(admin)
+        chain = admin.get("/trail.json").json()["chain"]
+
+    assert found == [("chain", "The audit chain is broken")]
+    assert (chain["ok"], chain["broken"]) == (False, "audit 3, the row was changed")
+
+
+def test_a_long_chain_is_checked_when_somebody_asks(site: RunningServer, admin: Visitor) -> None:
+    admin.post("/mode", {"mode": "strict", "confirm": "strict"})
+    watch = ChainWatch(unasked=0)
+
+    looks = [watch.look(site.store, "default", asked=asked).ok for asked in (False, True, False)]
+
+    assert looks == [None, True, True]
