@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.fake_api import FakeApi, Fault
+from tests.fake_api import FakeApi, Fault, SeenRequest
 from tests.support.program import (
     Program,
     config_text,
@@ -204,6 +204,27 @@ def test_a_list_that_is_not_one_is_an_error_and_never_empty(tmp_path: Path, faul
         assert (plan.code, applied.code) == (code, code)
         assert plan.json()["format"] == "reconciler.error/1"
         assert api.mutations == []
+
+
+def test_a_list_that_lags_behind_a_change_is_waited_for_and_the_change_not_made_again(tmp_path: Path) -> None:
+    with FakeApi("neosc") as api:
+        repo, program = neosc(tmp_path, api)
+        program.ok("apply", "--yes")
+        disable_mfa(repo)
+        before = json.dumps(list(api.policies.values())).encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(before)}\r\n\r\n"
+
+        def lag(request: SeenRequest) -> None:
+            if request.is_mutating:
+                api.fail(Fault.RAW, method="GET", path="/policies", times=6, raw=head.encode() + before)
+
+        api.on_request = lag
+
+        run = program.ok("apply", "--yes", "--json").json()
+
+        assert [outcome["status"] for outcome in run["outcomes"]] == ["applied"]
+        assert len(api.mutations) == 1
+        assert api.policies[MFA]["enabled"] is False
 
 
 def test_two_live_policies_with_one_name_are_an_error_and_neither_is_touched(tmp_path: Path) -> None:

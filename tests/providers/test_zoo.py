@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import select
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -23,6 +25,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.clock import SystemClock
 from reconciler.core.model import Fate, Mutation, TargetSettings
 from reconciler.core.secret import Secret
 from reconciler.errors import ExitCode, LiveError, UnreachableError
@@ -325,6 +328,31 @@ def test_a_good_reply_applies_any_write(api: FakeApi, kind: str) -> None:
         api.remove("policy_1")
 
     assert provider(api).send(mutation).fate is Fate.APPLIED
+
+
+def never_reads(connection: socket.socket) -> None:
+    """Take no byte of the request until the other side has given up; only a large one notices."""
+    waiting = select.poll()
+    waiting.register(connection, select.POLLRDHUP)
+    waiting.poll(30_000)
+
+
+def hangs_up(connection: socket.socket) -> None:
+    """Reset the connection in the middle of the request."""
+    connection.recv(1024)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize(("talk", "told"), [(never_reads, "deadline"), (hangs_up, "closed")])
+def test_a_request_that_leaves_only_in_part_leaves_doubt(talk: Callable[[socket.socket], None], told: str) -> None:
+    large = Mutation("update", "policy_1", {**POLICY, "description": "x" * 8_000_000}, True, "a" * 40, HEADERS)
+    with listening(talk) as url:
+        transport = Transport(url, Secret(TOKEN), deadline=2.0, clock=SystemClock(), random=CountingRandom())
+
+        receipt = make_provider(TargetSettings("t", "opena2a", url, "p"), transport).send(large)
+
+    assert (receipt.fate, receipt.status) == (Fate.AMBIGUOUS, None)
+    assert told in receipt.detail
 
 
 # --------------------------------------------------------------------------------------------------- cost
