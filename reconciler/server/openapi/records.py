@@ -47,9 +47,10 @@ _FILE: Final = (
     parameter("schema", choice("event", "entry"), "Columns of the event schema, or the records as they are kept."),
 )
 _KIND: Final = parameter("kind", choice("events", "sessions"), "Which records; without it, both or evaluations.")
-_KNOWN: Final = (
-    parameter("seq", {"type": "integer", "minimum": 1, "maximum": 10**15 - 1}, "With `hash`: a head that was kept."),
-    parameter("hash", {"type": "string", "pattern": "^[0-9a-f]{64}$"}, "With `seq`: its hash."),
+_KNOWN: Final = parameter(
+    "known",
+    {"type": "string", "pattern": "^[1-9][0-9]{0,14}:[0-9a-f]{64}$"},
+    "A head that was kept, its `seq` and `hash`; whether that row is still the same.",
 )
 _MEDIA: Final = ("application/jsonl", "text/csv", "application/vnd.apache.parquet")
 
@@ -89,13 +90,13 @@ TRAIL: Final[Mapping[str, Operation]] = {
         listed=True,
     ),
     "GET /v1/admin/audit-logs/verify": Operation(
-        "Whether the chain of audit entries is whole.", ref("Verdict"), query=_KNOWN, errors=(400,)
+        "Whether the chain of audit entries is whole.", ref("Verdict"), query=(_KNOWN,), errors=(400,)
     ),
     "GET /v1/admin/audit-logs/export": Operation(
         "Audit entries as a file.", STRING, media=_MEDIA, query=(*_FILTERS, *_FILE, _SYSTEM)
     ),
     "GET /v1/admin/events/verify": Operation(
-        "Whether the chain of evaluation records is whole.", ref("Verdict"), query=(_KIND, *_KNOWN)
+        "Whether the chain of evaluation records is whole.", ref("Verdict"), query=(_KIND, _KNOWN)
     ),
     "GET /v1/admin/events/export": Operation(
         "Evaluation records as a file.", STRING, media=_MEDIA, query=(*_FILE, *_TIMES, _KIND)

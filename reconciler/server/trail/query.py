@@ -116,13 +116,13 @@ def make_cursor(number: int, wanted: Wanted) -> str:
 
 
 def read_known(given: Mapping[str, str], status: int) -> tuple[int, str] | None:
-    """The row of a chain that somebody kept: its number (`seq`) and its `hash`; None when neither is given."""
-    number, hash_ = given.get("seq"), given.get("hash")
-    if number is None and hash_ is None:
+    """The row of a chain that somebody kept, number and hash, from `known`; None without it."""
+    if "known" not in given:
         return None
-    if not (re.fullmatch("[1-9][0-9]{0,14}", number or "") and re.fullmatch("[0-9a-f]{64}", hash_ or "")):
-        raise ApiError(status, "seq and hash must be the two values of a head that verify gave")
-    return int(number or ""), str(hash_)
+    found = re.fullmatch("([1-9][0-9]{0,14}):([0-9a-f]{64})", given["known"])
+    if found is None:
+        raise ApiError(status, "known must be the number and the hash of a head, as 17:<64 of 0-9 and a-f>")
+    return int(found[1]), found[2]
 
 
 def read_choice(given: Mapping[str, str], name: str, choices: Collection[str], status: int) -> str | None:

@@ -41,7 +41,6 @@ from reconciler.server.trail.verifying import verify
 
 _PART: Final = ("limit", "cursor")
 _FILE: Final = ("format", "schema")
-_KNOWN: Final = ("seq", "hash")
 _RECORDS: Final = (EVENTS.name, SESSIONS.name)
 
 router = APIRouter()
@@ -75,8 +74,8 @@ def list_opena2a_audit_logs(asked: User) -> Response:
 
 @router.get("/v1/admin/audit-logs/verify")
 def verify_audit_logs(asked: Viewer) -> Response:
-    """The chain of audit entries. With `seq` and `hash` of an earlier head, whether that row is still the same."""
-    return _verdict(asked, AUDIT, _given(asked, _KNOWN, 400))
+    """The chain of audit entries. With `known=SEQ:HASH` of an earlier head, whether that row is still the same."""
+    return _verdict(asked, AUDIT, _given(asked, ("known",), 400))
 
 
 @router.get("/v1/admin/audit-logs/export")
@@ -90,7 +89,7 @@ def export_audit_logs(asked: Viewer) -> Response:
 @router.get("/v1/admin/events/verify")
 def verify_events(asked: Viewer) -> Response:
     """The chain of evaluation records, or that of sessions' with `kind=sessions`."""
-    given = _given(asked, (*_KNOWN, "kind"), 400)
+    given = _given(asked, ("known", "kind"), 400)
     return _verdict(asked, CHAINS[read_choice(given, "kind", _RECORDS, 400) or EVENTS.name], given)
 
 

@@ -243,13 +243,13 @@ def test_a_head_that_was_kept_can_be_shown_to_the_server(told: httpx.Client) -> 
     kept = told.get(path).json()["head"]
     told.patch(f"/api/policies/{DEFAULTS[0]}")
 
-    same = told.get(path, params=kept).json()
-    other = told.get(path, params={**kept, "hash": "0" * 64}).json()
-    halves = [told.get(f"{path}?{query}") for query in ("seq=1", f"hash={kept['hash']}", "seq=0&hash=x")]
+    same = told.get(path, params={"known": f"{kept['seq']}:{kept['hash']}"}).json()
+    other = told.get(path, params={"known": f"{kept['seq']}:{'0' * 64}"}).json()
+    no_heads = [told.get(path, params={"known": text}) for text in ("1", kept["hash"], f"0:{kept['hash']}", "1:x")]
 
     assert (same["ok"], same["head"]["seq"]) == (True, kept["seq"] + 1)
     assert (other["ok"], other["first_broken"]) == (False, {"id": None, "seq": kept["seq"]})
-    assert [(each.status_code, *each.json()) for each in halves] == [(400, "error")] * 3
+    assert [(each.status_code, *each.json()) for each in no_heads] == [(400, "error")] * 4
 
 
 def test_times_are_read_as_they_are_written() -> None:
