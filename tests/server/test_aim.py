@@ -32,15 +32,15 @@ POLICIES = "/admin/security-policies"
 ABSENT = "0b7e5a1c-0000-4000-8000-000000000009"
 
 
-@pytest.fixture(params=["aim:a1", "aim:a2", "aim:a3"])
+@pytest.fixture(params=["aim:a1", pytest.param("aim:a2", marks=pytest.mark.heavy), "aim:a3"])
 def aim(request: pytest.FixtureRequest) -> Iterator[AimServer]:
     with aim_server(request.param) as running:
         yield running
 
 
 @pytest.fixture
-def newest() -> Iterator[AimServer]:
-    with aim_server() as running:
+def newest(db: str) -> Iterator[AimServer]:
+    with aim_server(db=db) as running:
         yield running
 
 

@@ -108,9 +108,9 @@ class _Watched:
 
 
 @contextmanager
-def aim_server(quirk: str = "aim", *, clock: Clock | None = None) -> Iterator[AimServer]:
-    """A server of one generation over a fresh database, with one admin."""
-    store = open_store(clock=clock, password_cost=CHEAP)
+def aim_server(quirk: str = "aim", *, clock: Clock | None = None, db: str = ":memory:") -> Iterator[AimServer]:
+    """A server of one generation over a fresh (or the given) database, with one admin."""
+    store = open_store(db, clock=clock, password_cost=CHEAP)
     app = create_app(store, ServerOptions(quirks=frozenset({quirk})))
     [inside] = [route.app.state.aim for route in app.routes if isinstance(route, Mount) and route.path == "/api/v1"]  # type: ignore[attr-defined]
     made: list[AimServer] = []
