@@ -24,23 +24,28 @@ MAX_PLAN_BYTES = 256 * 1024 * 1024
 
 @command("validate", short_help="Check files against the schema. No network needed.")
 @targets_option
+@click.option("--since", metavar="REV", help="Only files that differ from this revision.")
 @report_option(PROBLEM_FORMATS)
 @format_options(*PROBLEM_FORMATS)
 @click.pass_context
-def validate_command(ctx: Context, targets: tuple[str, ...], report: Mapping[str, str], format: str) -> int:
+def validate_command(
+    ctx: Context, targets: tuple[str, ...], since: str | None, report: Mapping[str, str], format: str
+) -> int:
     """Check every policy file, reconciler.yaml and overrides.yaml against the schemas. Needs no network.
 
     \b
     reconciler validate
+    reconciler validate --since origin/main
     reconciler validate --json
     reconciler validate --report sarif=found.sarif --report github=-
     """
     import sys
 
+    from reconciler.core.safe import safe
     from reconciler.reports.problems import problems_to_json, render_problems
     from reconciler.workflows.session import validate
 
-    found = validate(session_of(ctx), targets)
+    found = validate(session_of(ctx), targets, since=since)
 
     def render_as(name: str) -> str:
         from reconciler.reports.formats import render_problems_as
@@ -55,7 +60,8 @@ def validate_command(ctx: Context, targets: tuple[str, ...], report: Mapping[str
     elif found.problems:
         emit(render_problems(found.problems, files=found.files, color=use_color(sys.stdout)))
     else:
-        emit(f"Valid: {found.files} files, {found.policies} policies. Nothing was sent to the API.")
+        what = "Valid" if since is None else f"Valid since {safe(since)}"
+        emit(f"{what}: {found.files} files, {found.policies} policies. Nothing was sent to the API.")
     return ExitCode.ERROR if found.has_errors else ExitCode.DONE
 
 

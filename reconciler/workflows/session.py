@@ -326,15 +326,23 @@ class Validated:
         return has_errors(self.problems)
 
 
-def validate(session: Session, names: tuple[str, ...] = ()) -> Validated:
-    """Check the working tree's files of the named targets (all when none is named), without any network."""
+def validate(session: Session, names: tuple[str, ...] = (), *, since: str | None = None) -> Validated:
+    """Check the working tree's files of the named targets (all when none is named), without any network.
+
+    With *since* only those that differ from that revision, and what they decide on (`since.py`).
+    """
     try:
         files = read_work_tree(session, names)
     except FilesError as error:
         return Validated(error.problems, error.files, 0)
+    targets = settings_module.choose_targets(files.config, names)
+    if since is not None:
+        from reconciler.workflows.since import changed_since
+
+        files = changed_since(session, files, targets, since)
     problems = {_as_warning(problem) for problem in files.problems}
     policies = 0
-    for target in settings_module.choose_targets(files.config, names):
+    for target in targets:
         desired = load_desired(session, target, files)
         problems |= set(desired.problems)
         policies += len(desired.policies)
