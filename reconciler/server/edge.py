@@ -61,11 +61,14 @@ class BodyLimit:
 
 
 def _refuse_nul(scope: MutableMapping[str, Any]) -> Response | None:
-    """A refusal of an address with NUL in it: nothing is named so. SQLite would look for it, PostgreSQL refuse to."""
+    """A refusal of an address with NUL in it: nothing is named so. SQLite would look for it, PostgreSQL refuse to.
+
+    The status is the dialect's for a parameter that cannot be read.
+    """
     if "\0" in scope["path"]:
         return error_reply(scope["path"], 404, "Not Found")
     if b"%00" in scope["query_string"]:
-        return error_reply(scope["path"], 400, "The address must not hold NUL")
+        return error_reply(scope["path"], 400 if scope["path"].startswith("/v1/") else 422, "A parameter holds NUL")
     return None
 
 
