@@ -184,6 +184,24 @@ def test_a_token_that_ends_in_the_middle_of_a_run_is_replaced_once_and_the_run_g
 
 
 @HEAVY
+def test_a_name_that_somebody_takes_just_before_us_is_found_and_not_made_twice(tmp_path: Path, aim: AimServer) -> None:
+    _, program = make(tmp_path, aim, {"trust": aim_policy()})
+
+    def take_the_name(method: str, path: str) -> None:
+        if method == "POST" and not aim.policies():
+            aim.add(TRUST)
+
+    aim.before = take_the_name
+
+    run = program.run("apply", "--yes", "--json")
+
+    assert run.code == 4
+    assert [outcome["status"] for outcome in run.json()["outcomes"]] == ["unknown"]
+    assert aim.policies()[TRUST]["description"] == "made by hand"
+    assert [method for method, _ in aim.mutations] == ["POST"]
+
+
+@HEAVY
 def test_a_login_that_is_refused_is_said_in_the_servers_words_and_the_password_never(
     tmp_path: Path, aim: AimServer
 ) -> None:
