@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -285,3 +286,20 @@ def test_a_sample_is_about_as_large_as_it_should_be_and_the_same_everywhere(file
         count = stored(agents)
 
     assert count == 260
+
+
+# ------------------------------------------------------------------------------------------------------ at once
+
+
+def test_many_at_once_are_counted_one_by_one(agents: Agency) -> None:
+    agents.policy("rate_limit", max_requests_per_hour=60)
+
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda n: agents.ask(event_id=f"e{n % 100}"), range(120)))
+
+    decided = {reply["event_id"]: reply for reply in replies}
+    assert sorted(reply["seq"] for reply in decided.values()) == list(range(1, 101))
+    assert [len(reply["violations"]) for reply in sorted(decided.values(), key=lambda reply: reply["seq"])] == (
+        [0] * 60 + [1] * 40
+    )
+    assert all(reply == decided[reply["event_id"]] for reply in replies)
