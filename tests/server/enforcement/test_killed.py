@@ -12,22 +12,24 @@ from typing import Any
 
 import httpx
 
-from tests.support.evaluations import NO_TLS
+from tests.support.evaluations import NO_TLS, wait_until
+from tests.support.hooks import hook
 
 TOKEN = "a-token-for-the-killed-server"
+SECRET = "alert-secret-0123456789abcdef"
 EVENT = {"actor_id": "a", "action": "read", "resource": "db/1"}
 
 
 @contextmanager
-def serving(db: Path) -> Iterator[httpx.Client]:
+def serving(db: Path, *arguments: str) -> Iterator[httpx.Client]:
     """`reconciler serve` until it is killed at the end of the block."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RECONCILER_")}
     with subprocess.Popen(
-        [sys.executable, "-m", "reconciler", "serve", "--db", str(db), "--port", "0"],
+        [sys.executable, "-m", "reconciler", "serve", "--db", str(db), "--port", "0", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**inherited, "RECONCILER_SERVER_TOKEN": TOKEN},
+        env={**inherited, "RECONCILER_SERVER_TOKEN": TOKEN, "RECONCILER_ALERT_SECRET": SECRET},
     ) as process:
         try:
             assert process.stdout is not None
@@ -50,9 +52,10 @@ def test_a_limit_fires_at_the_right_event_although_the_server_was_killed_before_
         http.post("/admin/security-policies", json=policy).raise_for_status()
         before = [ask(http, event_id=f"e{n}") for n in range(3)]
 
-    with serving(tmp_path / "policies.db") as http:
+    with hook() as receiver, serving(tmp_path / "policies.db", "--alert-webhook", receiver.url) as http:
         again = ask(http, event_id="e2")
         after = [ask(http, event_id=f"e{n}") for n in range(3, 5)]
+        wait_until(lambda: receiver.posted)
         verdict = http.get("/admin/events/verify").json()
 
     assert [list(each["outcomes"].values()) for each in before] == [["PASS"]] * 3
@@ -60,3 +63,5 @@ def test_a_limit_fires_at_the_right_event_although_the_server_was_killed_before_
     assert [list(each["outcomes"].values()) for each in after] == [["PASS"], ["VIOLATE"]]
     assert [each["seq"] for each in after] == [4, 5]
     assert (verdict["ok"], verdict["entries"]) == (True, 5)
+    assert receiver.posted[0].json()["id"] == after[1]["alerts"][0]["id"]
+    assert receiver.posted[0].is_signed_with(SECRET)
