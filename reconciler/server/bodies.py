@@ -80,7 +80,16 @@ def boolean(value: Json) -> str | None:
 
 
 def integer(value: Json) -> str | None:
-    return None if isinstance(value, int) and not isinstance(value, bool) else "a whole number"
+    """`5.0` is a whole number, too (JSON Schema, `integer`); `whole` makes it one."""
+    is_whole = isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1
+    return None if is_whole else "a whole number"
+
+
+def whole(value: Json) -> int:
+    """The number that `integer` has found to be one."""
+    if integer(value) is not None or not isinstance(value, int | float):
+        raise TypeError("not a whole number")
+    return int(value)
 
 
 def mapping(value: Json) -> str | None:

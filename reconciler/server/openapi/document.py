@@ -68,6 +68,20 @@ _CONDITIONS: Final[tuple[Schema, ...]] = (
         "example": "prod=17",
     },
 )
+_ABSENT: Final[Schema] = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "Make it only if it is not there: 412 instead of 409.",
+    "schema": {"type": "string", "enum": ["*"]},
+}
+_WISH: Final[Schema] = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "description": "Set instead of flip; Preference-Applied in the reply says that it was done.",
+    "schema": {"type": "string", "enum": ["set-enabled=true", "set-enabled=false"]},
+}
 _HEADERS: Final[Mapping[str, Schema]] = {
     "ETag": {"description": "The state of what is shown.", "schema": {"type": "string"}},
     "X-Total-Count": {"description": "How many there are in all.", "schema": {"type": "integer"}},
@@ -180,8 +194,14 @@ def _parameters(method: str, path: str, operation: Operation) -> list[Schema]:
         for name in re.findall(r"\{(\w+)\}", path)
     ]
     conditions: list[Schema] = list(_CONDITIONS) if operation.conditions else []
-    if operation.conditions and not operation.tagged:
-        conditions = [each for each in conditions if each["name"] != "If-Match" or method == "DELETE"]
+    if operation.fenced:
+        conditions = [{**each, "required": each["name"] == "X-Fencing-Token"} for each in conditions]
+    if operation.fenced or not (operation.tagged or method == "DELETE"):
+        conditions = [each for each in conditions if each["name"] != "If-Match"]
+    elif method == "POST":
+        conditions = [_ABSENT, *conditions[1:]]
+    elif operation.reply == ref("NeoscToggled"):
+        conditions.append(_WISH)
     return [*named, *operation.query, *conditions]
 
 
@@ -197,13 +217,13 @@ def _headers(operation: Operation) -> dict[str, Schema]:
 
 def _errors(operation: Operation, *, is_neosc: bool) -> set[int]:
     """Every status but the good one that a route can answer, but for 500, which is a bug."""
-    found = set(operation.errors)
+    found = {400, *operation.errors}  # 400 everywhere: an address may hold a NUL
     if operation.secured:
         found |= {401, 403, 429}
     if operation.body is not None:
-        found |= {400, 408, 413, 415} | ({422} if is_neosc else set())
-    if operation.query:
-        found.add(422 if is_neosc else 400)
+        found |= {408, 413, 415} | ({422} if is_neosc else set())
+    if operation.query and is_neosc:
+        found.add(422)
     if operation.conditions:
-        found |= {400, 412, 422}
+        found |= {412, 422}
     return found

@@ -158,6 +158,6 @@ ENFORCEMENT: Final[Mapping[str, Operation]] = {
         "What happens, as it happens, as server-sent events.",
         STRING,
         media=("text/event-stream",),
-        errors=(400, 503),
+        errors=(503,),
     ),
 }

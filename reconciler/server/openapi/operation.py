@@ -13,9 +13,9 @@ Schema: TypeAlias = Mapping[str, Any]
 class Operation:
     """A route. `errors` are the statuses beyond those that follow from the rest:
 
-    every route that wants a token has 401, 403 and 429; one with a `body` 400, 413 and 415 (NeoSC's also 422), one with
-    `query` 400 (NeoSC's 422); one under `conditions` takes If-Match, Idempotency-Key and X-Fencing-Token, and has 400,
-    412 and 422 for them. `invalid` is the status of a wrong field.
+    every route has 400, one that wants a token 401, 403 and 429, one with a `body` 408, 413 and 415 (NeoSC's also 422),
+    one with `query` NeoSC's 422; one under `conditions` takes If-Match, Idempotency-Key and X-Fencing-Token (a must
+    where `fenced`), and has 412 and 422 for them. `tagged` replies have an ETag, `listed` ones a count.
     """
 
     summary: str
@@ -29,6 +29,7 @@ class Operation:
     errors: tuple[int, ...] = ()
     conditions: bool = False
     tagged: bool = False
+    fenced: bool = False
     secured: bool = True
     listed: bool = False
 

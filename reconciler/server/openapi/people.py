@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from reconciler.server.accounts.routes import MAX_LIFETIME
+from reconciler.server.accounts.routes import EMAIL, MAX_LIFETIME
 from reconciler.server.accounts.scopes import SCOPES as NAMES
 from reconciler.server.credentials import MAX_PASSWORD, MIN_PASSWORD
 from reconciler.server.openapi.operation import (
@@ -25,7 +25,7 @@ from reconciler.server.openapi.operation import (
 
 _ROLE: Final = choice("admin", "user")
 _PASSWORD: Final[Schema] = {**text(MAX_PASSWORD), "minLength": MIN_PASSWORD}
-_EMAIL: Final[Schema] = {"type": "string", "maxLength": 255, "pattern": "^[a-z0-9._-]{1,100}@[a-z0-9.-]{1,100}$"}
+_EMAIL: Final[Schema] = {"type": "string", "maxLength": 255, "pattern": f"^{EMAIL.pattern}$"}
 _CHANGES: Final[Mapping[str, Schema]] = {"name": text(255, empty=False), "role": _ROLE, "password": _PASSWORD}
 
 SCHEMAS: Final[Mapping[str, Schema]] = {

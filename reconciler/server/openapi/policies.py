@@ -239,11 +239,13 @@ LOCKS: Final[Mapping[str, Operation]] = {
         example={"ttl": 300},
         errors=(404,),
         conditions=True,
+        fenced=True,
     ),
     "DELETE /v1/locks/{name}": Operation(
         "Give a lock back; X-Fencing-Token shows that it is ours.",
         record({"message": STRING, "name": STRING}),
-        errors=(400, 404),
+        errors=(404,),
         conditions=True,
+        fenced=True,
     ),
 }

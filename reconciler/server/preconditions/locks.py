@@ -26,7 +26,7 @@ router = APIRouter(prefix="/v1/locks")
 
 
 def _seconds(value: Json) -> str | None:
-    is_ttl = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_TTL
+    is_ttl = bodies.integer(value) is None and 1 <= bodies.whole(value) <= MAX_TTL
     return None if is_ttl else f"a whole number of seconds from 1 to {MAX_TTL}"
 
 
@@ -56,13 +56,13 @@ def acquire_lock(name: str, asked: Admin) -> JSONResponse:
         if row is not None and _is_held(row, now):
             wait = str(math.ceil(row.expires_at - now))
             raise ApiError(409, f"Lock is held by {row.holder}", {"Retry-After": wait})
-        ttl = body.get("ttl", _TTL)
+        ttl = bodies.whole(body.get("ttl", _TTL))
         values = {
             "token": 1 if row is None else row.token + 1,
             "holder": body.get("holder", asked.caller.email),
             "ttl": ttl,
             "acquired_at": asked.store.timestamp(),
-            "expires_at": now + float(str(ttl)),
+            "expires_at": now + ttl,
         }
         if row is None:
             key = {"organization": asked.caller.organization, "name": name}
@@ -80,9 +80,9 @@ def renew_lock(name: str, asked: Admin) -> JSONResponse:
     bodies.check_fields(body, {"ttl": _seconds}, status=400)
     with changing(asked) as change:
         row = _held(change.connection, asked, name)
-        ttl = body.get("ttl", row.ttl)
+        ttl = bodies.whole(body.get("ttl", row.ttl))
         now = asked.store.seconds()
-        values = {"ttl": ttl, "expires_at": now + float(str(ttl))}
+        values = {"ttl": ttl, "expires_at": now + ttl}
         change.connection.execute(locks.update().where(_is_named(asked, name)).values(**values))
         return change.reply({"lock": _to_wire(_find(change.connection, asked, name), now)})
 
