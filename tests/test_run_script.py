@@ -98,6 +98,14 @@ def test_the_pages_are_made_in_an_environment_of_their_own_and_a_warning_fails_t
     assert command[-3:] == ["docs", "docs/_build", "--fresh-env"]
 
 
+def test_peers_are_measured_in_an_environment_of_their_own() -> None:
+    (command,) = run.commands("bench", ["start"])
+
+    assert run.environment("bench") == run.BENCH
+    assert command == [str(run.BENCH.python), "-m", "benchmarks", "start"]
+    assert (ROOT / run.BENCH.lock).is_file()
+
+
 def test_each_environment_is_made_from_its_own_lock(checkout: Path) -> None:
     (checkout / "requirements-docs.lock").write_text("# nothing either\n")
     here = load_run(checkout / "run")

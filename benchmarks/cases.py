@@ -1,0 +1,233 @@
+"""What is measured: one function per section of RESULTS.md."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+
+from benchmarks import corpus, live, peers
+from benchmarks.measure import Cost, Fact, Row, Section, inside, process, reconciler, rotate, spread
+
+MANY = 10_000
+FEW = 4
+#: An empty group of rich-click: what a help page costs at least.
+EMPTY_GROUP = """\
+import rich_click as click
+@click.group(cls=click.RichGroup)
+def main(): pass
+main()
+"""
+
+
+def start() -> Section:
+    """How long a command takes before it does anything."""
+    folder = corpus.make_repository(FEW)
+    costs = rotate(
+        {
+            "version": reconciler("--version"),
+            "click": process(sys.executable, "-c", "import click"),
+            "help": reconciler("--help"),
+            "empty": process(sys.executable, "-c", EMPTY_GROUP, "--help"),
+            "validate": reconciler("validate", folder=folder),
+            "check-jsonschema": peers.check_jsonschema(folder),
+            "yamllint": process(peers.BIN / "yamllint", "-d", "relaxed", "policies", folder=folder),
+        },
+        rounds=11,
+    )
+    ours = costs["validate"]
+    return Section(
+        "start: before anything is done",
+        [
+            Row("`--version`", costs["version"], '`python -c "import click"`', costs["click"], 1.15),
+            Row("`--help`", costs["help"], "`--help` of an empty rich-click group", costs["empty"], 1.15),
+            Row("`validate`, 4 files", ours, "check-jsonschema", costs["check-jsonschema"], 0.4),
+            Row("`validate`, 4 files", ours, "yamllint", costs["yamllint"], None),
+        ],
+    )
+
+
+def validate() -> Section:
+    """Every file of a large repository, cold."""
+    section = Section("validate: every file, one policy per file")
+    for count in (100, 1_000, MANY):
+        folder = corpus.make_repository(count)
+        works = {"ours": reconciler("validate", folder=folder), "check-jsonschema": peers.check_jsonschema(folder)}
+        ajv = peers.ajv(folder)
+        if ajv is not None:
+            works["ajv-cli"] = ajv
+        costs = rotate(works, warm=count < MANY)
+        goals = (12, 1.0) if count == MANY else (None, None)
+        name = f"`validate`, {count:,} files"
+        section.rows.append(Row(name, costs["ours"], "check-jsonschema", costs["check-jsonschema"], goals[0], True))
+        if ajv is not None:
+            section.rows.append(Row(name, costs["ours"], "ajv-cli", costs["ajv-cli"], goals[1]))
+    return section
+
+
+def parse() -> Section:
+    """The parts of validate, in one process."""
+    from reconciler.core.documents import read_documents
+    from reconciler.core.schema import load_schemas
+    from reconciler.sources.directory import read_directory
+
+    folder = corpus.make_repository(MANY)
+    schemas = load_schemas()
+    files = corpus.paths(folder)
+
+    def ours() -> list[tuple[str, Any]]:
+        read = [(name, read_directory(folder, f"policies/{name}")) for name in corpus.TARGETS]
+        return [
+            (name, document)
+            for name, reading in read
+            for path, data in reading.files.items()
+            for document in read_documents(data, path)[0]
+        ]
+
+    def checked() -> None:
+        for name, document in ours():
+            if schemas.check_policy(name, document):
+                raise SystemExit(f"{document.path} is not valid")
+
+    costs = rotate(
+        {
+            "ours": inside(ours),
+            "yaml": inside(lambda: [yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader) for path in files]),
+            "checked": inside(checked),
+        }
+    )
+    return Section(
+        "parse: read, guard and place 10,000 files",
+        [
+            Row("read + parse", costs["ours"], "read + `yaml.load(CSafeLoader)`", costs["yaml"], 0.65),
+            Row("read + parse + validate", costs["checked"], "read + parse", costs["ours"], 1.3),
+        ],
+    )
+
+
+ALONE = """\
+import os, sys
+from pathlib import Path
+from reconciler.clock import SystemClock, SystemRandom
+from reconciler.core.documents import read_documents
+from reconciler.workflows.planning import connect
+from reconciler.workflows.session import open_session, read_work_tree
+session = open_session(Path("."), environ=os.environ, clock=SystemClock(), random=SystemRandom())
+files = read_work_tree(session)
+kept = []
+for target in files.config.targets.values():
+    kept += [read_documents(data, path) for path, data in files.folders[target.policies].files.items()]
+    kept.append(connect(session, target).fetch_listing())
+"""
+
+
+def plan() -> Section:
+    """A plan that finds nothing to do, and what it keeps in memory."""
+    section = Section("plan: nothing to do")
+    memory: dict[int, list[Cost]] = {}
+    for count in (FEW, 1_000, MANY):
+        with live.running(count) as url:
+            folder = corpus.make_repository(count, url=url)
+            environ = {"RECONCILER_TOKEN": "benchmark-token-0123456789abcdef"}
+            works = {
+                "ours": reconciler("plan", folder=folder),
+                "alone": process(sys.executable, "-P", "-c", ALONE, folder=folder, environ=environ),
+            }
+            if count == MANY:
+                works["octodns"] = peers.octodns(corpus.WORK / f"octodns-{count}", count)
+            costs = rotate(works)
+        memory[count] = costs["ours"]
+        goal = 1.3 if count == MANY else None
+        name = f"no-op `plan`, {count:,} policies"
+        section.rows.append(Row(name, costs["ours"], "list + parse alone", costs["alone"], goal))
+        if count == MANY:
+            section.rows.append(Row(name, costs["ours"], "octoDNS, 10,000 records", costs["octodns"], 4, True))
+    pairs = zip(memory[MANY], memory[FEW], strict=True)
+    grown = [(many.memory - few.memory) / MANY for many, few in pairs]
+    peak = max(cost.memory for cost in memory[MANY]) / 1024
+    section.facts.append(
+        Fact(
+            "peak memory of a no-op `plan` of 10,000 policies beyond that of 4, per policy",
+            f"{spread(grown)} KiB; {peak:.0f} MiB in all",
+            "≤ 6 KB",
+            sorted(grown)[len(grown) // 2] * 1.024 <= 6,
+        )
+    )
+    return section
+
+
+def history() -> Section:
+    """Which commit last touched each policy."""
+    from reconciler.sources.git import open_repository
+
+    folder = corpus.make_repository(MANY)
+    corpus.add_history(folder, 500)
+    repository = open_repository(folder)
+    head = repository.head()
+    names = [path.relative_to(folder).as_posix() for path in corpus.paths(folder)]
+
+    def ours() -> None:
+        if len(repository.commit_log(head, names)) != len(names):
+            raise SystemExit("a policy without a commit")
+
+    log = process("git", "log", "--name-only", "-z", "--format=%H", folder=folder)
+    costs = rotate({"ours": inside(ours), "git": log})
+    return Section(
+        "history: 10,000 policies, 500 commits",
+        [Row("last commit of each policy", costs["ours"], "one `git log --name-only`", costs["git"], 1.5)],
+    )
+
+
+def since() -> Section:
+    """Only what a branch changed."""
+    one = corpus.make_repository(1, targets=1)
+    folder = corpus.make_changed(MANY)
+    costs = rotate(
+        {
+            "ours": reconciler("validate", "--since", "main", folder=folder),
+            "one": reconciler("validate", folder=one),
+            "all": reconciler("validate", folder=folder),
+        },
+        rounds=11,
+    )
+    name = "`validate --since main`, 1 file changed of 10,000"
+    return Section(
+        "since: what a branch changed",
+        [
+            Row(name, costs["ours"], "`validate` of 1 file", costs["one"], 1.5),
+            Row(name, costs["ours"], "`validate` of all", costs["all"], None),
+        ],
+    )
+
+
+def growth() -> Section:
+    """Ten times as many."""
+    small, large = (corpus.make_repository(count, per_file=100) for count in (MANY, 10 * MANY))
+    costs = rotate({"small": reconciler("validate", folder=small), "large": reconciler("validate", folder=large)})
+    peak = max(cost.memory for cost in costs["large"]) / 1024
+    section = Section("growth: 100,000 policies, 100 per file")
+    section.rows.append(Row("`validate`, 100,000", costs["large"], "`validate`, 10,000", costs["small"], 12))
+    section.facts.append(Fact("peak memory of `validate`, 100,000", f"{peak:.0f} MiB", "≤ 700 MiB", peak <= 700))
+    section.facts.append(
+        Fact(
+            "no-op `plan`, 100,000",
+            "refused",
+            "≤ 12 × the time of 10,000; ≤ 700 MiB",
+            False,
+            note="a list is one reply, and a reply holds at most 8 MiB and 250,000 values (reliability.md 3.2)",
+        )
+    )
+    return section
+
+
+SECTIONS: dict[str, Callable[[], Section]] = {
+    "start": start,
+    "validate": validate,
+    "since": since,
+    "parse": parse,
+    "plan": plan,
+    "history": history,
+    "growth": growth,
+}
