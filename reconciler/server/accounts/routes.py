@@ -25,7 +25,8 @@ LOGIN_LIFETIME: Final = 24 * 3600.0
 #: Ten years: a number of seconds that any clock can add to now.
 MAX_LIFETIME: Final = 10 * 366 * 24 * 3600
 
-#: An address is told apart from a name by its one @; that a letter arrives there is not ours to know. Blanks around it go.
+#: An address is told apart from a name by its one @; that a letter arrives there is not ours to know. Blanks around it
+#: go.
 EMAIL: Final = re.compile(" *[!-?A-~]+@[!-?A-~]+ *")
 
 _NEOSC: Final = "neosc"
