@@ -45,7 +45,7 @@ def world(tmp_path: Path) -> Any:
     with FakeApi("neosc") as api:
         config = config_text(neosc=neosc_target(api.url, budget=8))
         repo = make_repo(tmp_path, {"reconciler.yaml": config, **neosc_defaults()})
-        made = World(api, repo, program_in(repo, token=api.token))
+        made = World(api, repo, program_in(repo, token=api.token, hasty=True))
         made.program.ok("apply", "--yes")
         yield made
 

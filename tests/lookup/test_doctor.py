@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Golden
+from tests.support import program as support
 from tests.support.program import (
     TOKEN,
     Ended,
@@ -26,7 +27,6 @@ from tests.support.program import (
     neosc_defaults,
     neosc_policy,
     neosc_target,
-    program_in,
 )
 from tests.support.repos import Repo, clone, make_repo
 from tests.support.servers import RunningServer, reference_server
@@ -41,6 +41,11 @@ NO_TOKEN: dict[str, str | None] = {"RECONCILER_TOKEN": None}
 def server() -> Iterator[RunningServer]:
     with reference_server() as running:
         yield running
+
+
+def program_in(repo: Repo, *, token: str = TOKEN) -> Program:
+    """Many of these repositories name an API that is not there, and nobody wants to wait for it."""
+    return support.program_in(repo, token=token, hasty=True)
 
 
 def repo_for(tmp_path: Path, url: str, *, remote: bool = True, **more: Any) -> Repo:
