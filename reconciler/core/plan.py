@@ -104,13 +104,16 @@ def order_rank(change: Change) -> int:
     """Return a change's place in the order of calls: what tightens goes first, what loosens last.
 
     Create, update that tightens, enable, other updates, disable, delete. The global mode has its own places beside the
-    updates, so that it never shares a wave with policies.
+    updates, so that it never shares a wave with policies. A policy that opens what is closed without it comes with what
+    loosens (`deviations.py`).
     """
     if change.kind is Kind.SETTINGS:
         return 1 if change.risk is Risk.TIGHTENS else 5
     if change.action is Action.UPDATE:
         return 2 if change.risk is Risk.TIGHTENS else 4
-    return {Action.CREATE: 0, Action.ENABLE: 3, Action.DISABLE: 6, Action.DELETE: 7}[change.action]
+    if change.action in (Action.CREATE, Action.ENABLE) and change.risk is Risk.WEAKENS:
+        return 6
+    return {Action.CREATE: 0, Action.ENABLE: 3, Action.DISABLE: 7, Action.DELETE: 8}[change.action]
 
 
 def digest_of(changes: tuple[Change, ...]) -> str:

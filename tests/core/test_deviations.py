@@ -95,6 +95,19 @@ def test_the_first_capability_policy_opens_what_was_closed_unless_it_blocks(acti
     assert [warning for warning in created.warnings if "first enabled capability_violation" in warning]
 
 
+def test_what_opens_goes_after_what_tightens() -> None:
+    trusted, raised = trust(), trust(rules={"trust_threshold": 0.7})
+    found = [live(trusted), live(capability("Old"), enabled=False)]
+
+    plan = plan_of([policy(capability("Old")), policy(capability("New")), policy(raised)], [], found)
+
+    assert [(change.action, change.key) for change in plan.changes] == [
+        (Action.UPDATE, "Trust"),
+        (Action.CREATE, "New"),
+        (Action.ENABLE, "Old"),
+    ]
+
+
 def test_other_types_are_judged_as_ever() -> None:
     plan = plan_of([policy(trust(), enabled=False)], [applied(trust())], [live(trust())])
 
