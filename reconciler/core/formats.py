@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -59,6 +60,7 @@ _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)*\Z")
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 
 
+@lru_cache(maxsize=4096)
 def ip_entry(text: str) -> Flaw | None:
     """An address, a CIDR without host bits, a range `a-b`, or an IPv4 with a trailing `*` (semantics.md B.6)."""
     if "*" in text:

@@ -214,6 +214,9 @@ class Schemas:
         )
 
     def _policy(self, provider: str, type_name: object) -> _Compiled:
+        made = self._made.get((f"{provider}.policy", type_name)) if isinstance(type_name, str) else None
+        if made is not None and type_name != _ANY:
+            return made
         schema = self.raw[f"{provider}.policy"]
         known = isinstance(type_name, str) and type_name in self.policy_types(provider)
         chosen = str(type_name) if known else _ANY
