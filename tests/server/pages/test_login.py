@@ -114,7 +114,7 @@ def test_a_second_factor_is_set_up_asked_for_and_turned_off(
         assert (refused.status_code, removed.status_code) == (422, 303)
         assert not admin.get("/account.json").json()["second_factor"]
         actions = [each["action"] for each in admin.get("/trail.json").json()["entries"]]
-        assert actions == ["disable_mfa", "login", "login_failed", "enable_mfa"]
+        assert actions == ["remove_mfa", "login", "login_failed", "add_mfa"]
 
 
 def test_a_login_starts_a_new_session_and_a_logout_ends_it(site: RunningServer, browser: httpx.Client) -> None:

@@ -48,6 +48,7 @@ def test_violations_are_counted_by_the_day_they_happened_on(store: Store) -> Non
         {"kind": "suspension"},
         {"organization": "other"},
         {"ts_us": TODAY + 24 * HOUR},
+        {"policy_id": "old", "ts_us": TODAY - 72 * HOUR},
     )
 
     with store.read() as connection:

@@ -78,7 +78,7 @@ def confirm(sent: Sending) -> Response:
         codes = confirm_enrolment(connection, visit.store, user_id, sent.text("code"), session_id=own)
         if codes is not None:
             forgive(connection, visit.caller.email)
-            _record(connection, visit, "enable_mfa", "Second factor set up")
+            _record(connection, visit, "add_mfa", "Second factor set up")
     if codes is None:
         return _page(visit, wrong="That code is wrong, or too old. Set it up again and type the next one.", status=422)
     return _page(visit, codes=codes)
@@ -94,7 +94,7 @@ def remove(sent: Sending) -> Response:
         if is_right:
             forgive(connection, visit.caller.email)
             remove_factor(connection, visit.caller.user_id)
-            _record(connection, visit, "disable_mfa", "Second factor removed")
+            _record(connection, visit, "remove_mfa", "Second factor removed")
     if not is_right:
         return _page(visit, wrong="That code is wrong, or was used before.", status=422)
     return go("/account", note="removed")
