@@ -8,14 +8,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from reconciler.core.formats import FORMATS
+from reconciler.core.keywords import (
+    Test,
+    UnknownError,
+    always,
+    either,
+    join,
+    never,
+    test_const,
+    test_dialect,
+    test_enum,
+    test_exclusive_maximum,
+    test_exclusive_minimum,
+    test_format,
+    test_max_length,
+    test_maximum,
+    test_min_length,
+    test_minimum,
+    test_pattern,
+    test_text,
+    test_type,
+)
 from reconciler.core.patterns import compile_pattern
-
-Test: TypeAlias = Callable[[Any], bool]
-
-DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 _SILENT_WORDS: Final = (
     "$id $comment $defs title description default deprecated readOnly writeOnly examples then else "
@@ -23,10 +39,6 @@ _SILENT_WORDS: Final = (
 )
 #: They say nothing about a value. Keywords that begin with `x-` are our own and do not either.
 _SILENT: Final = frozenset(_SILENT_WORDS.split())
-
-
-class _Unknown(Exception):
-    """The schema says something that only jsonschema understands."""
 
 
 class _Unsure(Exception):
@@ -45,7 +57,7 @@ def make_gate(schema: Any, *, formats: bool = True) -> Callable[[Any], bool | No
     """
     try:
         test = _test(schema, formats)
-    except (_Unknown, re.error):
+    except (UnknownError, re.error):
         return None
 
     def judge(value: Any) -> bool | None:
@@ -60,11 +72,11 @@ def make_gate(schema: Any, *, formats: bool = True) -> Callable[[Any], bool | No
 def _test(schema: Any, formats: bool) -> Test:
     """Return one function that is true for just the values that fit."""
     if schema is True or schema == {}:
-        return _always
+        return always
     if schema is False:
-        return _never
+        return never
     if not isinstance(schema, Mapping):
-        raise _Unknown
+        raise UnknownError
     tests: list[Test] = []
     kind = schema.get("type")
     whole = _WHOLE.get(kind) if isinstance(kind, str) else None
@@ -78,125 +90,28 @@ def _test(schema: Any, formats: bool) -> Test:
             continue
         if make is not None:
             test = make(schema[keyword], schema, formats)
-            if test is not _always:
+            if test is not always:
                 tests.append(test)
         elif not (keyword in _SILENT or keyword.startswith("x-") or keyword in _OF_OBJECTS or keyword in _OF_ARRAYS):
-            raise _Unknown
+            raise UnknownError
     if kind != "object" and not _OF_OBJECTS.isdisjoint(schema):
         test_object = _object(schema, formats)
         tests.append(lambda value: not isinstance(value, dict) or test_object(value))
     if kind != "array" and not _OF_ARRAYS.isdisjoint(schema):
         test_array = _array(schema, formats)
         tests.append(lambda value: not isinstance(value, list) or test_array(value))
-    return _all(tests)
+    return join(tests)
 
 
-def _always(_: Any) -> bool:
-    return True
-
-
-def _never(_: Any) -> bool:
-    return False
-
-
-def _all(tests: list[Test]) -> Test:
-    if not tests:
-        return _always
-    if len(tests) == 1:
-        return tests[0]
-    if len(tests) == 2:
-        first, second = tests
-        return lambda value: first(value) and second(value)
-    if len(tests) == 3:
-        one, two, three = tests
-        return lambda value: one(value) and two(value) and three(value)
-    many = tuple(tests)
-
-    def check(value: Any) -> bool:
-        for test in many:  # noqa: SIM110 - a generator costs as much as the tests
-            if not test(value):
-                return False
-        return True
-
-    return check
-
-
-# --------------------------------------------------------------------------------------------- any value
-
-
-def _is_integer(value: Any) -> bool:
-    kind = value.__class__
-    return (kind is not bool and isinstance(value, int)) or (kind is float and value.is_integer())
-
-
-_TYPES: Final[Mapping[str, Test]] = {
-    "string": lambda value: isinstance(value, str),
-    "integer": _is_integer,
-    "number": lambda value: isinstance(value, int | float) and value.__class__ is not bool,
-    "boolean": lambda value: value is True or value is False,
-    "array": lambda value: isinstance(value, list),
-    "object": lambda value: isinstance(value, dict),
-    "null": lambda value: value is None,
-}
-
-
-def _type(wanted: Any, schema: Any, formats: bool) -> Test:
-    names = [wanted] if isinstance(wanted, str) else wanted
-    if not all(isinstance(name, str) and name in _TYPES for name in names):
-        raise _Unknown
-    return _any([_TYPES[name] for name in names])
-
-
-def _any(tests: list[Test]) -> Test:
-    if len(tests) == 1:
-        return tests[0]
-    if len(tests) == 2:
-        first, second = tests
-        return lambda value: first(value) or second(value)
-    many = tuple(tests)
-
-    def check(value: Any) -> bool:
-        for test in many:  # noqa: SIM110 - a generator costs as much as the tests
-            if test(value):
-                return True
-        return False
-
-    return check
-
-
-def _dialect(address: Any, schema: Any, formats: bool) -> Test:
-    if address != DRAFT:
-        raise _Unknown
-    return _always
-
-
-def _const(wanted: Any, schema: Any, formats: bool) -> Test:
-    return _enum([wanted], schema, formats)
-
-
-def _enum(wanted: Any, schema: Any, formats: bool) -> Test:
-    """`1` equals `1.0` and never `true`; lists and mappings among the choices are left to jsonschema."""
-    if any(isinstance(choice, list | dict) for choice in wanted):
-        raise _Unknown
-    choices = frozenset(choice for choice in wanted if not isinstance(choice, bool))
-    if all(isinstance(choice, str) for choice in wanted):
-        return lambda value: isinstance(value, str) and value in choices
-    truths = [choice for choice in wanted if isinstance(choice, bool)]
-
-    def check(value: Any) -> bool:
-        if value is True or value is False:
-            return value in truths
-        return not isinstance(value, list | dict) and value in choices
-
-    return check
+# ------------------------------------------------------------------------------------- several schemas
 
 
 def _all_of(parts: Any, schema: Any, formats: bool) -> Test:
-    return _all([_test(part, formats) for part in parts])
+    return join([_test(part, formats) for part in parts])
 
 
 def _any_of(parts: Any, schema: Any, formats: bool) -> Test:
-    return _any([_test(part, formats) for part in parts])
+    return either([_test(part, formats) for part in parts])
 
 
 def _one_of(parts: Any, schema: Any, formats: bool) -> Test:
@@ -215,94 +130,25 @@ def _if(part: Any, schema: Any, formats: bool) -> Test:
     return lambda value: then(value) if test(value) else other(value)
 
 
-# --------------------------------------------------------------------------------------- text and numbers
-
-
-def _min_length(bound: Any, schema: Any, formats: bool) -> Test:
-    return lambda value: not isinstance(value, str) or len(value) >= bound
-
-
-def _max_length(bound: Any, schema: Any, formats: bool) -> Test:
-    return lambda value: not isinstance(value, str) or len(value) <= bound
-
-
-def _pattern(pattern: Any, schema: Any, formats: bool) -> Test:
-    search = compile_pattern(pattern).search
-    return lambda value: not isinstance(value, str) or search(value) is not None
-
-
-def _format(name: Any, schema: Any, formats: bool) -> Test:
-    find_flaw = FORMATS.get(name) if formats else None
-    if find_flaw is None:
-        return _always
-    return lambda value: not isinstance(value, str) or find_flaw(value) is None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and value.__class__ is not bool
-
-
-# Each refuses as jsonschema does, by the opposite comparison: not-a-number, which no file can hold, passes all four.
-
-
-def _minimum(bound: Any, schema: Any, formats: bool) -> Test:
-    return lambda value: not _is_number(value) or not value < bound
-
-
-def _maximum(bound: Any, schema: Any, formats: bool) -> Test:
-    return lambda value: not _is_number(value) or not value > bound
-
-
-def _exclusive_minimum(bound: Any, schema: Any, formats: bool) -> Test:
-    return lambda value: not _is_number(value) or not value <= bound
-
-
-def _exclusive_maximum(bound: Any, schema: Any, formats: bool) -> Test:
-    return lambda value: not _is_number(value) or not value >= bound
-
-
 _KEYWORDS: Final[Mapping[str, Callable[[Any, Any, bool], Test]]] = {
-    "$schema": _dialect,
-    "type": _type,
-    "const": _const,
-    "enum": _enum,
+    "$schema": test_dialect,
+    "type": test_type,
+    "const": test_const,
+    "enum": test_enum,
     "allOf": _all_of,
     "anyOf": _any_of,
     "oneOf": _one_of,
     "not": _not,
     "if": _if,
-    "minLength": _min_length,
-    "maxLength": _max_length,
-    "pattern": _pattern,
-    "format": _format,
-    "minimum": _minimum,
-    "maximum": _maximum,
-    "exclusiveMinimum": _exclusive_minimum,
-    "exclusiveMaximum": _exclusive_maximum,
+    "minLength": test_min_length,
+    "maxLength": test_max_length,
+    "pattern": test_pattern,
+    "format": test_format,
+    "minimum": test_minimum,
+    "maximum": test_maximum,
+    "exclusiveMinimum": test_exclusive_minimum,
+    "exclusiveMaximum": test_exclusive_maximum,
 }
-
-
-def _text(schema: Mapping[str, Any], formats: bool) -> Test:
-    """One function for what most values are: text of some length, perhaps of some form."""
-    least, most = schema.get("minLength", 0), schema.get("maxLength", _ENDLESS)
-    search = compile_pattern(schema["pattern"]).search if "pattern" in schema else None
-    find_flaw = FORMATS.get(schema.get("format", "")) if formats else None
-    if search is not None:
-        if find_flaw is not None:
-            return lambda value: (
-                isinstance(value, str)
-                and least <= len(value) <= most
-                and search(value) is not None
-                and find_flaw(value) is None
-            )
-        return lambda value: isinstance(value, str) and least <= len(value) <= most and search(value) is not None
-    if find_flaw is not None:
-        return lambda value: isinstance(value, str) and least <= len(value) <= most and find_flaw(value) is None
-    return lambda value: isinstance(value, str) and least <= len(value) <= most
-
-
-#: Longer than any text.
-_ENDLESS: Final = 1 << 62
 
 
 # ------------------------------------------------------------------------------------------------ mappings
@@ -327,7 +173,7 @@ def _object(schema: Mapping[str, Any], formats: bool) -> Test:
     known = properties.get
 
     if patterns:
-        rules = _all([_entries(properties, patterns, others), *([] if rules is None else [rules])])
+        rules = join([_entries(properties, patterns, others), *([] if rules is None else [rules])])
 
     def check(value: Any) -> bool:
         if not isinstance(value, dict):
@@ -377,7 +223,7 @@ def _rules_between_keys(schema: Mapping[str, Any], formats: bool) -> Test | None
         tests.append(_needs(key, tuple(needs)))
     for key, part in schema.get("dependentSchemas", {}).items():
         tests.append(_fits_with(key, _test(part, formats)))
-    return _all(tests) if tests else None
+    return join(tests) if tests else None
 
 
 def _needs(key: str, others: tuple[str, ...]) -> Test:
@@ -411,7 +257,7 @@ def _array(schema: Mapping[str, Any], formats: bool) -> Test:
         for test, entry in zip(prefix, value, strict=False):
             if not test(entry):
                 return False
-        if rest is not _always:
+        if rest is not always:
             for entry in value[len(prefix) :] if prefix else value:
                 if not rest(entry):
                     return False
@@ -433,7 +279,7 @@ def _is_distinct(value: list[Any]) -> bool:
 
 #: Types whose commonest keywords make one function together, with those keywords.
 _WHOLE: Final[Mapping[str, tuple[Callable[[Mapping[str, Any], bool], Test], frozenset[str]]]] = {
-    "string": (_text, frozenset(("type", "minLength", "maxLength", "pattern", "format"))),
+    "string": (test_text, frozenset(("type", "minLength", "maxLength", "pattern", "format"))),
     "object": (_object, _OF_OBJECTS | {"type"}),
     "array": (_array, _OF_ARRAYS | {"type"}),
 }
