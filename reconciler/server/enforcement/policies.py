@@ -7,7 +7,7 @@ the APIs store whatever has the right types, as the real ones do.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -111,8 +111,3 @@ def _opena2a(connection: sa.Connection, organization: str) -> Iterator[tuple[str
     for row in connection.execute(sa.select(opena2a_policies).where(own).order_by(opena2a_policies.c.seq)):
         fixed = {"id": row.id, "name": row.name, "enabled": row.enabled, "created_at": row.created_at}
         yield "opena2a", {**row.body, **fixed}
-
-
-def refs(policies: Iterable[Policy]) -> dict[str, Policy]:
-    """Policies by what the engine calls them."""
-    return {policy.key: policy for policy in policies}

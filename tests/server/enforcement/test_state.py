@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from reconciler.server.enforcement.engine import HISTORY_US
+from reconciler.semantics.decide import Decision
+from reconciler.semantics.events import Event
+from reconciler.server.enforcement.engine import HISTORY_US, LiveEngine
 from reconciler.server.enforcement.tables import events, suspensions
 from tests.support.evaluations import Agency, HandClock, agency
 from tests.support.servers import reference_server
@@ -161,6 +163,25 @@ def test_an_evaluation_that_could_not_be_written_did_not_happen(agents: Agency) 
 
     assert failed.status_code == 500
     assert outcomes(agents, 2) == ["PASS", "VIOLATE"]
+
+
+def test_what_was_decided_and_never_committed_does_not_count(agents: Agency) -> None:
+    agents.policy("rate_limit", max_requests_per_hour=1)
+    live, now_us = LiveEngine(), agents.clock.at_us
+    event = Event("e", 0, "a", "read", "db/1", action_key="read")
+
+    def decide() -> Decision:
+        with agents.store.write() as connection:
+            engine = live.of(connection, agents.organization, "monitoring", now_us)
+            decided.append(engine.decide(event, now_us))
+            raise ZeroDivisionError
+
+    decided: list[Decision] = []
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            decide()
+
+    assert [each.violated for each in decided] == [(), ()]
 
 
 def rename(agents: Agency, table: str, name: str) -> None:
