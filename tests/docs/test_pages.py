@@ -14,7 +14,7 @@ from markdown_it.token import Token
 from reconciler.cli.app import COMMANDS, State, program
 from reconciler.core.guard import GUARDS
 from reconciler.errors import ExitCode
-from tests.support.checkout import ROOT
+from tests.support.checkout import ROOT, load_run
 
 PAGES = sorted(
     [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")],
@@ -26,6 +26,9 @@ MADE = "docs/reference/"
 
 _FENCES = {"", "sh", "console", "yaml"}
 _CALL = re.compile(r"(?:^|[\s(`$])(?:reconciler|\./run)[ ]+(?P<words>[^`|&;>\n]*)")
+
+#: What `./run` knows beside the program's own commands.
+VERBS = frozenset(load_run().TOOLS)
 
 
 def read(name: str) -> str:
@@ -70,7 +73,7 @@ def unknown_words(words: list[str], commands: Mapping[str, Command]) -> list[str
     """The command or the options of a call that the program does not know; a word in capitals stands for any."""
     if words[:1] == ["-C"]:
         words = words[2:]
-    if not words or words[0].isupper() or words[0] in ("--help", "--version", "test", "check", "fix", "golden", "docs"):
+    if not words or words[0].isupper() or words[0] in ("--help", "--version", *VERBS):
         return []
     if words[0] not in commands:
         return [words[0]]
