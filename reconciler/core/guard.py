@@ -56,6 +56,12 @@ GUARDS: Final[Mapping[str, Guard]] = {
         "see why the list is short; the rest is applied meanwhile",
         liftable=False,
     ),
+    "mode-weakened": Guard("the whole target would stop blocking and only report", _OVERRIDE),
+    "must-stay-allowed": Guard(
+        "a request of must_stay_allowed would be blocked, or nobody can tell",
+        'narrow the change, or add a dated entry with policy "*" to overrides.yaml',
+        whole=True,
+    ),
     "newly-blocked": Guard(
         "more recorded requests would newly be blocked than max_newly_blocked allows", _BUDGET, whole=True
     ),
@@ -65,12 +71,6 @@ GUARDS: Final[Mapping[str, Guard]] = {
     "newly-blocked-share": Guard(
         "a larger share of recorded requests would newly be blocked than max_newly_blocked_share allows",
         _BUDGET,
-        whole=True,
-    ),
-    "mode-weakened": Guard("the whole target would stop blocking and only report", _OVERRIDE),
-    "must-stay-allowed": Guard(
-        "a request of must_stay_allowed would be blocked, or nobody can tell",
-        'narrow the change, or add a dated entry with policy "*" to overrides.yaml',
         whole=True,
     ),
     "not-a-descendant": Guard(
