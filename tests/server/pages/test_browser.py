@@ -195,6 +195,7 @@ def test_an_alert_appears_by_itself_and_is_settled_in_its_place(fresh: Place, ap
 
         raise_alert(api, "first")
         page.get_by_text("agent-first").first.wait_for()
+        assert page.get_by_role("status").inner_text() == "New alert: Zero Trust Network, medium."
         page.locator("#alert-count .count").wait_for()
 
         page.get_by_role("button", name="Acknowledge").first.click()

@@ -2,7 +2,11 @@
 "use strict";
 
 document.documentElement.classList.add("scripted");
-const say = (text) => { document.getElementById("status").textContent = text; };
+
+// One line that is seen and read aloud. Text only, and without characters that hide or reorder it.
+const say = (text) => {
+  document.getElementById("status").textContent = text.replace(/[\p{Cc}\p{Cf}]/gu, "\ufffd").slice(0, 300);
+};
 
 // Copy as command.
 document.addEventListener("click", async (event) => {
@@ -19,12 +23,22 @@ document.addEventListener("htmx:responseError", (event) => {
 });
 document.addEventListener("htmx:sendError", () => say("The server does not answer. Nothing is known to have changed."));
 
-// Live: the server names what happened, and whatever on this page shows it asks again.
+// Live: the server names what happened, and whatever on this page shows it asks again, at most twice a second.
 const feed = document.body.dataset.feed;
 if (feed && window.EventSource) {
   const source = new EventSource(feed);
+  const heard = new Set();
+  const tell = () => {
+    for (const name of heard) htmx.trigger(document.body, `live-${name}`);
+    heard.clear();
+  };
   for (const name of ["alert", "violation", "mode", "policy"]) {
-    source.addEventListener(name, () => htmx.trigger(document.body, `live-${name}`));
+    source.addEventListener(name, (event) => {
+      if (!heard.size) setTimeout(tell, 500);
+      heard.add(name);
+      const what = JSON.parse(event.data);
+      if (name === "alert" && what.status === "open") say(`New alert: ${what.policy_name}, ${what.severity}.`);
+    });
   }
   window.addEventListener("pagehide", () => source.close());
 }
