@@ -25,6 +25,8 @@ from reconciler.workflows.planning import Planned
 from reconciler.workflows.session import Files, Session, load_desired, read_revision, require_valid
 
 _MOST_BYTES: Final = 8 * 1024 * 1024
+#: Systems whose policies mean something else than semantics.md B says (its B.13).
+_NOT_REPLAYED: Final = frozenset(("aim",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,8 @@ def _guarded(planned: Planned, plan: Plan, impact: Impact, *, blocks_protected: 
 
 def versions_of(planned: Planned, data: Data) -> Versions:
     """Return the live policies of a target, and what they are once the plan is carried out, as programs by key."""
+    if planned.plan.target.provider in _NOT_REPLAYED:
+        return Versions({}, {}, ("AIM judges by rules of its own, which are not replayed",))
     keys = {entry.id: key for key, entry in planned.inputs.applied.items()}
     changes = {change.key: change for change in planned.plan.changes if change.kind is Kind.POLICY}
     by_id = {change.id: change for change in changes.values() if change.id is not None}
