@@ -77,7 +77,8 @@ def die_in(path: Path, request: tuple[str, str, Any], point: int) -> int:
     return 0 if status in (200, 201) else 1
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, stride: int) -> None:
+    """Every point of every request, or every *stride*-th, beginning at another one for each request."""
     # Made in a child as well: a process that has had threads should not fork.
     template, trial = folder / "template.db", folder / "trial.db"
     receiver, sender = os.pipe()
@@ -86,6 +87,7 @@ def main(folder: Path) -> None:
         os._exit(0)
     os.wait()
     there = os.read(receiver, 100).decode()
+    _warm_up()
     requests: list[tuple[str, str, Any]] = [
         ("PATCH", MFA, None),
         ("POST", "/api/policies", {"name": "x", "type": "access"}),
@@ -98,10 +100,10 @@ def main(folder: Path) -> None:
         ("DELETE", f"{POLICIES}/{there}", None),
         ("PUT", "/v1/admin/enforcement-settings", {"enforcementMode": "strict"}),
     ]
-    for request in requests:
-        point, ended = 0, False
+    for number, request in enumerate(requests):
+        point, ended = number % stride + 1 - stride, False
         while not ended:
-            point += 1
+            point += stride
             shutil.copyfile(template, trial)
             before = read(trial)
             if os.fork() == 0:
@@ -117,4 +119,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -118,7 +118,7 @@ def test_a_user_that_will_not_do_is_400_and_nobody_is_made(
 
 
 def test_an_address_is_one_users_whatever_its_capitals(server: RunningServer, admin: httpx.Client) -> None:
-    reply = admin.post("/users", json={"email": " GITOPS@example.com", "role": "user"})
+    reply = admin.post("/users", json={"email": "GITOPS@example.com", "role": "user"})
 
     assert (reply.status_code, reply.json()) == (409, {"error": "A user with this email already exists"})
 
