@@ -21,7 +21,7 @@ import httpx
 import sqlalchemy as sa
 
 from reconciler.server.app import create_app
-from reconciler.server.main import running
+from reconciler.server.main import make_server, running
 from reconciler.server.options import ServerOptions
 from reconciler.server.store import open_store
 
@@ -75,6 +75,18 @@ def die_in(path: Path, request: tuple[str, str, Any], point: int) -> int:
         sa.event.remove(sa.Engine, "commit", step)
     store.close()
     return 0 if status in (200, 201) else 1
+
+
+def _warm_up() -> None:
+    """Do what a first server and a first client take their time for, once and not in every trial."""
+    import encodings.idna  # noqa: F401
+
+    import anyio._core._sockets  # noqa: F401
+
+    store = open_store()
+    make_server(create_app(store, ServerOptions(neosc_crud=True))).config.load()
+    httpx.Client(trust_env=False, verify=False).close()
+    store.close()
 
 
 def main(folder: Path, stride: int) -> None:
