@@ -205,6 +205,21 @@ def test_an_alert_appears_by_itself_and_is_settled_in_its_place(fresh: Place, ap
         assert page.evaluate("window.untouched")
 
 
+def test_a_page_that_nobody_touches_stops_being_live(fresh: Place, api: httpx.Client) -> None:
+    with fresh.visit() as opened:
+        page = opened.page
+        page.clock.install()
+        opened.go("/alerts")
+        page.clock.run_for(19 * 60 * 1000)
+        page.keyboard.press("Tab")
+        page.clock.run_for(19 * 60 * 1000)
+        assert page.get_by_role("status").inner_text() == ""
+
+        page.clock.run_for(2 * 60 * 1000)
+
+        assert page.get_by_role("status").inner_text() == "This page is no longer live: load it again."
+
+
 def test_the_mode_on_an_open_page_follows(fresh: Place, api: httpx.Client) -> None:
     with fresh.visit() as opened:
         opened.go("/policies")

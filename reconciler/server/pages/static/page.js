@@ -41,4 +41,17 @@ if (feed && window.EventSource) {
     });
   }
   window.addEventListener("pagehide", () => source.close());
+
+  // A page that nobody touches must not keep its session awake for ever.
+  const patience = 20 * 60 * 1000;
+  let touched = Date.now();
+  for (const name of ["pointerdown", "keydown", "scroll"]) {
+    document.addEventListener(name, () => { touched = Date.now(); }, { passive: true });
+  }
+  const watch = setInterval(() => {
+    if (Date.now() - touched < patience) return;
+    clearInterval(watch);
+    source.close();
+    say("This page is no longer live: load it again.");
+  }, 60 * 1000);
 }
