@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ from reconciler.core.guard import judge
 from reconciler.core.impact import Impact, over_budget
 from reconciler.core.model import Action, Body, Change, Kind, LivePolicy, Op, Plan
 from reconciler.core.safe import quoted, safe
-from reconciler.errors import Place, ReconcilerError
+from reconciler.errors import ConfigError, Place, ReconcilerError
 from reconciler.semantics.compile import compile_policy
 from reconciler.semantics.decide import Engine, Mode
 from reconciler.semantics.events import Event, parse_event
@@ -38,12 +39,26 @@ class Versions:
     unread: tuple[str, ...]
 
 
+@contextmanager
+def replays() -> Iterator[None]:
+    """Import what replays events; raises ConfigError where its libraries are not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the libraries that replay events are not installed ({error.name})",
+            where="events",
+            fix="install the extra: pip install 'reconciler[impact]'",
+        ) from error
+
+
 def with_impact(session: Session, planned: Planned, folder: Path) -> Planned:
     """Return a plan with its preview over the events in *folder*; its guards say when it goes over a budget.
 
     Raises ReconcilerError for a folder that is none of events.
     """
-    from reconciler.impact.preview import data_of, open_events, preview
+    with replays():
+        from reconciler.impact.preview import data_of, open_events, preview
 
     with open_events(folder) as (table, stored):
         versions = versions_of(planned, data_of(stored))
@@ -235,7 +250,8 @@ def compare_revisions(
 
     With *out* every touched event is written there as Parquet, as it was recorded: that file is not redacted.
     """
-    from reconciler.impact.preview import data_of, open_events, preview
+    with replays():
+        from reconciler.impact.preview import data_of, open_events, preview
 
     repository = open_repository(session.root)
     ids = [repository.resolve(old), repository.resolve(new)]

@@ -11,6 +11,7 @@ from reconciler.config import choose_targets
 from reconciler.core.model import TrailEntry
 from reconciler.errors import ReconcilerError
 from reconciler.workflows.planning import connect
+from reconciler.workflows.previewing import replays
 from reconciler.workflows.session import Session, read_work_tree
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def ingest_source(source: Path, mapping: str, out: Path, progress: Callable[[int
 
     Raises ReconcilerError for a source, a mapping or a folder that will not do.
     """
-    from reconciler.impact.ingest import ingest, open_mapping
+    with replays():
+        from reconciler.impact.ingest import ingest, open_mapping
 
     stored, refused = ingest(source, open_mapping(mapping), out, progress=progress)
     return Recorded(stored, stored.events, tuple(refused.said))
@@ -44,7 +46,8 @@ def pull_trail(session: Session, names: tuple[str, ...], out: Path) -> Recorded:
     A trail may keep only its newest entries: whoever wants a history pulls on a schedule. Raises ReconcilerError for
     a target without a trail.
     """
-    from reconciler.impact.store import MANIFEST, read_events, read_manifest, write_events
+    with replays():
+        from reconciler.impact.store import MANIFEST, read_events, read_manifest, write_events
 
     target = choose_targets(read_work_tree(session, names).config, names)[0]
     trail = connect(session, target).fetch_trail()
