@@ -2,7 +2,8 @@
 
 A trial is a forked process over a copy of one database: it starts the server, sends itself one request, and kills
 itself before its n-th statement or commit. The parent then reads what is left. One line of JSON per trial: what was
-asked, n, how the process ended, whether any table but the trail changed, how many entries the trail gained.
+asked, n, how the process ended, whether any table but the trail changed, how many entries the trail gained, how many
+replies were kept under the request's idempotency key.
 """
 
 from __future__ import annotations
@@ -44,16 +45,20 @@ def make_database(path: Path) -> str:
     return made
 
 
-def send(url: str, method: str, path: str, body: Any) -> httpx.Response:
-    headers = {"Authorization": f"Bearer {TOKEN}"}
+def send(url: str, method: str, path: str, body: Any, key: str = "") -> httpx.Response:
+    headers = {"Authorization": f"Bearer {TOKEN}", **({"Idempotency-Key": key} if key else {})}
     # No TLS here, so none of the time it takes to read the machine's certificates.
     return httpx.request(method, url + path, json=body, headers=headers, trust_env=False, verify=False)
 
 
-def read(path: Path) -> tuple[list[Any], int]:
+def read(path: Path) -> tuple[list[Any], int, int]:
     with closing(sqlite3.connect(path)) as database:
         rows = [database.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall() for table in TABLES]
-        return rows, database.execute("SELECT count(*) FROM audit_entries").fetchone()[0]
+        counts = [
+            database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("audit_entries", "idempotency_keys")
+        ]
+        return rows, counts[0], counts[1]
 
 
 def die_in(path: Path, request: tuple[str, str, Any], point: int) -> int:
@@ -70,7 +75,7 @@ def die_in(path: Path, request: tuple[str, str, Any], point: int) -> int:
 
         sa.event.listen(sa.Engine, "before_cursor_execute", step)
         sa.event.listen(sa.Engine, "commit", step)
-        status = send(url, *request).status_code
+        status = send(url, *request, key="k").status_code
         sa.event.remove(sa.Engine, "before_cursor_execute", step)
         sa.event.remove(sa.Engine, "commit", step)
     store.close()
@@ -125,9 +130,18 @@ def main(folder: Path, stride: int) -> None:
             after = read(trial)
             for left in folder.glob("trial.db*"):
                 left.unlink()
-            gained = after[1] - before[1]
-            result = {"point": point, "status": status, "changed": before[0] != after[0], "gained": gained}
-            print(json.dumps({"request": f"{request[0]} {request[1]}", **result}), flush=True)
+            gained, kept = after[1] - before[1], after[2] - before[2]
+            result = {
+                "point": point,
+                "status": status,
+                "changed": before[0] != after[0],
+                "gained": gained,
+                "kept": kept,
+            }
+            print(
+                json.dumps({"request": f"{request[0]} {request[1]}", **result, "gained": gained, "kept": kept}),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

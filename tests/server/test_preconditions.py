@@ -374,7 +374,7 @@ def test_a_part_neither_repeats_nor_misses_what_stays_while_others_write(neosc_c
     "query", ["limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "cursor=x", "cursor=", "cursor=%00", "etags=yes"]
 )
 def test_a_part_that_cannot_be_is_refused(neosc: httpx.Client, opena2a: httpx.Client, query: str) -> None:
-    assert neosc.get(f"/policies?{query}").status_code == (400 if "%00" in query else 422)
+    assert neosc.get(f"/policies?{query}").status_code == 422
     assert opena2a.get(f"{POLICIES}?{query}").status_code == 400
 
 

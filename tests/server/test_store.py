@@ -318,6 +318,7 @@ def test_dying_at_any_point_of_any_mutation_leaves_the_change_with_its_entry_or_
     assert done.returncode == 0, done.stderr
     for trial in trials:
         assert (trial["changed"], trial["gained"]) in ((False, 0), (True, 1)), trial
+        assert trial["kept"] == (trial["changed"] and "login" not in trial["request"]), trial  # a login has no key
     survived = [trial for trial in trials if trial["status"] == 0]
     assert [trial["changed"] for trial in survived] == [True] * 10
     assert len(trials) - len(survived) >= killed
