@@ -130,18 +130,15 @@ def main(folder: Path, stride: int) -> None:
             after = read(trial)
             for left in folder.glob("trial.db*"):
                 left.unlink()
-            gained, kept = after[1] - before[1], after[2] - before[2]
             result = {
+                "request": f"{request[0]} {request[1]}",
                 "point": point,
                 "status": status,
                 "changed": before[0] != after[0],
-                "gained": gained,
-                "kept": kept,
+                "gained": after[1] - before[1],
+                "kept": after[2] - before[2],
             }
-            print(
-                json.dumps({"request": f"{request[0]} {request[1]}", **result, "gained": gained, "kept": kept}),
-                flush=True,
-            )
+            print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":
