@@ -228,13 +228,14 @@ def test_a_record_has_the_columns_of_the_event_and_what_was_decided(agents: Agen
 
 def test_what_was_changed_outside_git_is_not_said_to_come_from_it(agents: Agency) -> None:
     agents.http.headers["User-Agent"] = f"reconciler/1.0 (commit={'5' * 40}; key=p)"
+    agents.policy(name="untouched", min_trust_score=10)
     ref = agents.policy(min_trust_score=60)
-    by_git = agents.ask(trust_score=1)
+    by_git = agents.ask(trust_score=20)
     agents.http.headers["User-Agent"] = "Mozilla/5.0"
     policy_id = ref.partition("/")[2]
     agents.http.patch(f"/v1/admin/security-policies/{policy_id}/toggle", json={"enabled": True})
 
-    by_hand = agents.ask(trust_score=1)
+    by_hand = agents.ask(trust_score=20)
 
     assert by_git["policy_revision"] == by_git["violations"][0]["revision"] == "5" * 40
     assert by_hand["policy_revision"] is by_hand["violations"][0]["revision"] is None

@@ -16,7 +16,7 @@ from reconciler.semantics.events import Event
 from reconciler.server.enforcement.engine import HISTORY_US, LiveEngine
 from reconciler.server.enforcement.tables import events, suspensions
 from tests.support.evaluations import Agency, HandClock, agency
-from tests.support.servers import reference_server
+from tests.support.servers import RunningServer, reference_server
 
 BLOCK = {"on_violation": "block"}
 SUSPEND = {"on_violation": "suspend_agent"}
@@ -165,6 +165,21 @@ def test_an_evaluation_that_could_not_be_written_did_not_happen(agents: Agency) 
     assert outcomes(agents, 2) == ["PASS", "VIOLATE"]
 
 
+def test_an_evaluation_that_failed_is_not_taken_for_another_servers(file: str, clock: HandClock) -> None:
+    with serving(file, clock) as one, serving(file, clock) as other:
+        one.policy("rate_limit", max_requests_per_hour=1)
+        outcomes(one, 1, actor_id="c")
+        rename(one, "trail_heads", "elsewhere")
+        event = {"actor_id": "a", "action": "read", "resource": "db/1"}
+        one.http.post("/v1/evaluate", json=event, headers={"Connection": "close"})
+        rename(one, "elsewhere", "trail_heads")
+        outcomes(other, 1, actor_id="b")  # as the same number, at the same instant
+
+        found = outcomes(one, 1, actor_id="b") + outcomes(one, 1, actor_id="a")
+
+    assert found == ["VIOLATE", "PASS"]
+
+
 def test_what_was_decided_and_never_committed_does_not_count(agents: Agency) -> None:
     agents.policy("rate_limit", max_requests_per_hour=1)
     live, now_us = LiveEngine(), agents.clock.at_us
@@ -247,16 +262,18 @@ def test_a_suspension_ends_when_its_policy_is_switched_off_and_does_not_come_bac
         assert connection.execute(sa.select(suspensions).where(own)).first() is None
 
 
-def test_neoscs_policies_hold_for_every_organization_from_its_first_list_on(agents: Agency) -> None:
+def test_neoscs_policies_hold_for_every_organization_from_the_first_list_on(
+    enforcing: RunningServer, agents: Agency
+) -> None:
     before = agents.ask("login", mfa_verified=False)
-    made = agents.http.get("/api/policies").json()
+    with agency(enforcing, agents.clock, f"{agents.organization}-other") as others:
+        made = others.http.get("/api/policies").json()
+        after = agents.ask("login", mfa_verified=False)
+        others.http.patch("/api/policies/pol-mfa-required")
+        off = agents.ask("login", mfa_verified=False)
+        for policy in made:
+            others.http.delete(f"/api/policies/{policy['id']}")
 
-    after = agents.ask("login", mfa_verified=False)
-    agents.http.patch("/api/policies/pol-mfa-required")
-    off = agents.ask("login", mfa_verified=False)
-
-    for policy in made:
-        agents.http.delete(f"/api/policies/{policy['id']}")
     assert "neosc/pol-mfa-required" not in before["outcomes"]
     assert after["outcomes"]["neosc/pol-mfa-required"] == "VIOLATE"
     assert after["violations"][0]["policy_name"] == "MFA Required"
