@@ -104,11 +104,10 @@ def assert_is_ours(page: Page) -> None:
 
 def test_a_page_names_no_other_place(admin: Visitor, paths: tuple[str, ...]) -> None:
     for path in paths:
-        text = admin.get(path).text
+        reply = admin.get(path)
+        attributes = [value for _, attrs in read_page(reply).elements for value in attrs.values()]
 
-        ours = re.sub("&#x?[0-9a-f]+;|&[a-z]+;", " ", text)
-        attributes = [value for _, attrs in read_page(admin.get(path)).elements for value in attrs.values()]
-        assert "<script>" not in ours
+        assert "<script>" not in reply.text
         assert not [value for value in attributes if re.match(r"(https?:)?//|data:|javascript:", value)], path
 
 
