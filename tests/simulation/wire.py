@@ -36,6 +36,10 @@ READ_FATES = (
 )
 
 
+#: What is seldom sent draws twice, so that it meets every fate as often as the rest.
+SELDOM = ("create", "delete", "one")
+
+
 @dataclass
 class Exchange:
     """One request of ours: who sent what, when, which fate it got.
@@ -94,6 +98,8 @@ class Network:
         operation = operation_of(asked)
         rates = self.read_rates if asked.method == "GET" else self.write_rates
         drawn = None if self.is_calm else self.chance.weighted(label, rates)
+        if drawn is None and operation in SELDOM and not self.is_calm:
+            drawn = self.chance.weighted(label + "/again", rates)
         if drawn == "duplicate" and operation == "create" and not self.server.style.unique:
             drawn = None  # nobody could tell the two apart, nor take one of them back
         fate = self.chance.mishap(label, drawn)
