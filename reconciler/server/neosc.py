@@ -87,7 +87,7 @@ def list_policies(asked: User) -> JSONResponse:
 
 @router.patch("/policies/{policy_id}")
 def toggle_policy(policy_id: str, asked: Admin) -> JSONResponse:
-    """Flip `enabled`, whatever it is and whatever was sent, in one statement; a request may prefer to set it."""
+    """Flip `enabled`, whatever it is and whatever was sent; a request may prefer to set it."""
     wish = read_wish(asked.request)
     with changing(asked) as change:
         before = find_policy(change.connection, policy_id)
