@@ -28,10 +28,10 @@ def main(names: list[str]) -> int:
     if unknown := [name for name in names if name not in SECTIONS]:
         print(f"no benchmark is called {unknown[0]}; there are {', '.join(SECTIONS)}", file=sys.stderr)
         return 64
-    kept = read_sections(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     for name in names or SECTIONS:
         print(f"measuring {name}", file=sys.stderr, flush=True)
         text = measure.render(SECTIONS[name]())
+        kept = read_sections(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
         kept[name] = f"{text}\n{datetime.now(UTC):%Y-%m-%d}, {measure.ROUNDS} rounds or more. {measure.machine()}\n"
         print(kept[name], flush=True)
         RESULTS.write_text(write_sections(kept), encoding="utf-8")
