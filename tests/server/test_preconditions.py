@@ -380,3 +380,13 @@ def test_a_part_that_cannot_be_is_refused(neosc: httpx.Client, opena2a: httpx.Cl
 
 def test_parameters_that_are_not_ours_change_nothing(neosc: httpx.Client) -> None:
     assert neosc.get("/policies?page=7&sort=name").json() == neosc.get("/policies").json()
+
+
+def test_a_whole_number_may_be_written_with_a_point(opena2a: httpx.Client, locks: httpx.Client) -> None:
+    lock = locks.post("/prod", json={"ttl": 60.0}).json()["lock"]
+    token = opena2a.post("/tokens", json={"name": "ci", "expires_in": 3600.0}).json()
+
+    assert (lock["ttl"], lock["expires_in"]) == (60, 60)
+    assert token["expires_at"] is not None
+    assert locks.post("/other", json={"ttl": 60.5}).status_code == 400
+    assert opena2a.post("/tokens", json={"name": "ci", "expires_in": 0.0}).status_code == 400
