@@ -1,6 +1,7 @@
 """SIGKILL at every HTTP boundary and at every write of the journal: run again, and it is as if nothing had happened.
 
-A create, an update and a switch; the run dies, a person removes its lock, the next run must find out by itself.
+A create, an update and a switch; the run dies, its lock is taken over or a person removes it, and the next run must
+find out by itself.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def work(tmp_path: Path, server: Site) -> tuple[Repo, Program]:
     }
     config = config_text(neosc=neosc_target(server.neosc_url, crud=True))
     repo = make_repo(tmp_path, {"reconciler.yaml": config, **files})
-    return repo, program_in(repo, token=server.token)
+    return repo, program_in(repo, token=server.token, hasty=True)
 
 
 def live(server: Site) -> dict[str, Any]:
@@ -54,8 +55,6 @@ def changes(server: Site) -> list[tuple[str, str, str]]:
 
 def unlock(program: Program, repo: Repo) -> None:
     """Do what the refused run says: it names the nonce."""
-    if "refs/reconciler/lock/neosc" not in repo.remote_refs():
-        return
     refused = program.run("apply", "--yes")
     nonce = re.search(r"--nonce ([0-9a-f]{32})", refused.err)
     assert refused.code == 75, refused
@@ -64,11 +63,10 @@ def unlock(program: Program, repo: Repo) -> None:
 
 
 def converges(tmp_path: Path, server: Site, repo: Repo, program: Program) -> None:
-    """Run again, and look at everything."""
-    unlock(program, repo)
+    """Run again, when the dead run's time is over, and look at everything."""
     server.boundaries.hook = lambda number, moment, method: True
 
-    program.ok("apply", "--yes")
+    program.ok("apply", "--yes", "--lock-timeout", "600")
 
     found = live(server)
     head = repo.git("rev-parse", "HEAD")
@@ -115,6 +113,18 @@ def test_killed_at_an_http_boundary_it_converges_when_run_again(tmp_path: Path, 
         ended = running[0].end()
 
         assert ended.code == -signal.SIGKILL
+        converges(tmp_path, server, repo, program)
+
+
+def test_a_person_who_knows_that_the_run_is_dead_removes_its_lock_and_runs_again_at_once(tmp_path: Path) -> None:
+    with site() as server:
+        repo, program = work(tmp_path, server)
+        ended = Running(program, ["apply", "--yes"], {"DIE": "synced 2"}, script=[DYING]).end()
+
+        unlock(program, repo)
+
+        assert ended.code == -signal.SIGKILL
+        assert "refs/reconciler/lock/neosc" not in repo.remote_refs()
         converges(tmp_path, server, repo, program)
 
 
