@@ -41,7 +41,7 @@ def event(seq: int, minute: float = 0, *, action: str = "read", **columns: Any) 
 
 
 @given(programs(least=2), streams(), st.data())
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_an_engine_restarted_in_the_middle_decides_as_one_that_never_stopped(
     policies: list[Program], stream: list[Event], data: st.DataObject
 ) -> None:
@@ -59,7 +59,7 @@ def test_an_engine_restarted_in_the_middle_decides_as_one_that_never_stopped(
 
 
 @given(programs(least=2), streams(), st.data())
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_a_policy_that_comes_later_judges_as_one_that_was_always_there(
     policies: list[Program], stream: list[Event], data: st.DataObject
 ) -> None:
