@@ -180,7 +180,7 @@ def plan_target(
         policies=desired.policies,
         applied=entries,
         live=listing,
-        schema_of=lambda body: schema_of(session, target, body),
+        schema_of=schemas_of(session, target),
         commits=Commits(lambda: commits_of(repository, head, paths), without=uncommitted),
         overrides=files.overrides,
         now=now,
@@ -343,8 +343,18 @@ def dirty_files(
 
 def schema_of(session: Session, target: TargetSettings, body: Body) -> Mapping[str, object]:
     """Return the schema of a policy's type; of no particular type when the live system holds one we do not know."""
-    type_name = body.get(capabilities_of(target).type_field)
-    return session.schemas.policy_schema(target.provider, type_name if isinstance(type_name, str) else None)
+    return schemas_of(session, target)(body)
+
+
+def schemas_of(session: Session, target: TargetSettings) -> Callable[[Body], Mapping[str, object]]:
+    """Return `schema_of` for many policies of one target."""
+    type_field = capabilities_of(target).type_field
+
+    def find(body: Body) -> Mapping[str, object]:
+        type_name = body.get(type_field)
+        return session.schemas.policy_schema(target.provider, type_name if isinstance(type_name, str) else None)
+
+    return find
 
 
 def stricter_limits(
