@@ -101,7 +101,6 @@ class Running:
         **options: Any,
     ) -> None:
         self._ready = threading.Event()
-        self._told = b""
         self.process = subprocess.Popen(
             [sys.executable, *script, *arguments],
             cwd=program.folder,
@@ -116,15 +115,9 @@ class Running:
         if number == signal.SIGKILL:
             self.process.wait(10)
 
-    def read_until(self, text: bytes) -> None:
-        """Wait until it has said *text* on stderr, or has ended."""
-        assert self.process.stderr is not None
-        while text not in self._told and (more := os.read(self.process.stderr.fileno(), 65_536)):
-            self._told += more
-
     def end(self, timeout: float = 60.0) -> Ended:
         out, err = self.process.communicate(timeout=timeout)
-        return Ended(self.process.returncode, (out or b"").decode(), (self._told + (err or b"")).decode())
+        return Ended(self.process.returncode, (out or b"").decode(), (err or b"").decode())
 
 
 def journal_of(folder: Path, target: str = "neosc") -> Path:
