@@ -41,6 +41,8 @@ MAX_ATTEMPTS = 3
 #: How long a read may lag behind a write that was answered well (reliability.md F40), in seconds.
 VISIBLE_AFTER = 5.0
 _READ_PAUSE = 0.25
+#: Between two reads that have to agree (reliability.md F41).
+_SECOND_LOOK = 1.0
 _GOOD = (Status.APPLIED, Status.ALREADY)
 
 
@@ -141,6 +143,7 @@ class _Work:
     error: str | None = None
     stale: bool = False
     raced: bool = False
+    looked_settled: bool = False
     live: LivePolicy | None = None
     policy_id: str | None = None
     exit: ExitCode = ExitCode.DONE
@@ -365,6 +368,10 @@ def _decide(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation | None:
     """Look at a fresh read and either close *work*, put it off, or return the next request."""
     work.live = live
     if _is_settled(work, live, run):
+        if _wants_second_look(work, run):
+            work.looked_settled = True
+            work.quiet_until = run.ports.clock.monotonic() + _SECOND_LOOK
+            return None
         is_ours = work.reached or (_was_beaten(work) and _is_proven(work, live, run))
         work.finish(Status.APPLIED if is_ours else Status.ALREADY)
         return None
@@ -388,6 +395,14 @@ def _decide(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation | None:
         _close_unsettled(work, run, *_exhausted(work, mutation.operation))
         return None
     return mutation
+
+
+def _wants_second_look(work: _Work, run: _Run) -> bool:
+    """Whether a change that nobody here made may be there only because the read is older than the plan's.
+
+    The plan saw a difference. A lagging replica would show none, so two reads have to (reliability.md 3.4, F41).
+    """
+    return not (work.looked_settled or work.reached or _was_beaten(work) or run.stopped is not None)
 
 
 def _differs(work: _Work, live: LivePolicy, run: _Run) -> bool:
@@ -621,10 +636,10 @@ def _send(send: tuple[_Work, Mutation], run: _Run) -> None:
         work.own_before = None if entries is None else entries[0]
     else:
         work.own_before = work.confirmed
-    # A machine that slept, or a long queue: what was read is too old to decide from, and is read again.
-    if run.ports.clock.monotonic() > work.seen_at + 2 * run.settings.deadline or not run.may_send():
-        return
     clock = run.ports.clock
+    # A machine that slept, a long queue, a lock that was slow to renew: what was read is too old, and is read again.
+    if not run.may_send() or clock.monotonic() > work.seen_at + 2 * run.settings.deadline:
+        return
     receipt = run.ports.provider.send(mutation)
     now = clock.monotonic()
     work.last, work.last_operation, work.sent_at = receipt, mutation.operation, now
