@@ -26,7 +26,7 @@ from reconciler.semantics.normal import END_OF_TIME, host_of_url, parse_address,
 FORMATS: Final = ("jsonl", "csv", "parquet")
 SCALES: Final = ("percent", "unit")
 #: What sources write where they know nothing (semantics.md C).
-NULLS: Final = ("", "-", "0.0.0.0", "XX")  # noqa: S104 - no address to listen on
+NULLS: Final = ("", "-", "0.0.0.0", "XX")  # noqa: S104 # nosec B104 - no address to listen on
 _KEYS: Final = (
     *("version", "format", "columns", "constants", "assume_timezone", "trust_scale", "mcp_trust_scale"),
     *("null_values", "trust_constant", "extra"),

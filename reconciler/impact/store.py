@@ -69,7 +69,7 @@ def write_events(
         connection = duckdb.connect(str(Path(work, "sort.duckdb")))
         try:
             connection.execute(
-                f"SET memory_limit = '{_MEMORY}'; SET temp_directory = '{Path(work, 'spill')}'; SET TimeZone = 'UTC'"
+                f"SET memory_limit = '{_MEMORY}'; SET temp_directory = {_quoted(Path(work, 'spill'))}; SET TimeZone = 'UTC'"
             )
             _insert(connection, events)
             made = Path(work, "made")
@@ -131,8 +131,8 @@ def _finish(connection: Any, made: Path, mapping: Mapping[str, Json], rejected: 
         path = made / f"date={text}" / "events.parquet"
         path.parent.mkdir()
         connection.execute(
-            f"COPY (SELECT *, {lists} FROM events WHERE ts_us >= {day * 86_400_000_000} "  # noqa: S608 - numbers
-            f"AND ts_us < {(day + 1) * 86_400_000_000} ORDER BY ts_us, seq) TO '{path}' "
+            f"COPY (SELECT *, {lists} FROM events WHERE ts_us >= {day * 86_400_000_000} "  # noqa: S608 # nosec B608 - numbers
+            f"AND ts_us < {(day + 1) * 86_400_000_000} ORDER BY ts_us, seq) TO {_quoted(path)} "
             f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
         )
         files[f"date={text}/events.parquet"] = _sha256(path)
@@ -144,6 +144,11 @@ def _finish(connection: Any, made: Path, mapping: Mapping[str, Json], rejected: 
     return stored
 
 
+def _quoted(path: Path) -> str:
+    """A path as a text of SQL."""
+    return "'" + str(path).replace("'", "''") + "'"
+
+
 def _facts(connection: Any, count: int, mapping: Mapping[str, Json]) -> dict[str, dict[str, Json]]:
     """Per column: share of nulls, about how many different values, and whether it is always the same."""
     trusted = set(mapping.get("trust_constant") or ()) | set(mapping.get("constants") or ())  # type: ignore[arg-type]
@@ -153,7 +158,7 @@ def _facts(connection: Any, count: int, mapping: Mapping[str, Json]) -> dict[str
             continue
         stored = stored_name(name)
         known, distinct, same = connection.execute(
-            f'SELECT count("{stored}"), approx_count_distinct("{stored}"), '  # noqa: S608 - names of ours
+            f'SELECT count("{stored}"), approx_count_distinct("{stored}"), '  # noqa: S608 # nosec B608 - names of ours
             f'min("{stored}") = max("{stored}") FROM events'
         ).fetchone()
         constant = bool(same) and known >= CONSTANT_AFTER and name not in trusted and name not in _ALWAYS

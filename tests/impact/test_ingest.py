@@ -159,6 +159,16 @@ def test_every_format_gives_the_same_events(tmp_path: Path) -> None:
     assert all(result == results[0] for result in results)
 
 
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    out = tmp_path / 'it\'s "here"; DROP TABLE events --' / "out"
+    (tmp_path / "in.jsonl").write_bytes(lines([ROW]))
+
+    found, _ = ingest(tmp_path / "in.jsonl", plain(), out)
+
+    assert found.events == 1
+    assert [row["event_id"] for row in stored(out)] == ["e1"]
+
+
 def test_events_are_sorted_numbered_split_by_day_and_counted_once(tmp_path: Path) -> None:
     day = 86_400_000_000
     rows = [
