@@ -68,9 +68,8 @@ def write_events(
     with tempfile.TemporaryDirectory(prefix=".events-", dir=folder.parent) as work:
         connection = duckdb.connect(str(Path(work, "sort.duckdb")))
         try:
-            connection.execute(
-                f"SET memory_limit = '{_MEMORY}'; SET temp_directory = {_quoted(Path(work, 'spill'))}; SET TimeZone = 'UTC'"
-            )
+            spill = _quoted(Path(work, "spill"))
+            connection.execute(f"SET memory_limit = '{_MEMORY}'; SET temp_directory = {spill}; SET TimeZone = 'UTC'")
             _insert(connection, events)
             made = Path(work, "made")
             made.mkdir()
