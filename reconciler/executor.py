@@ -631,7 +631,8 @@ def _send_all(sends: Sequence[tuple[_Work, Mutation]], run: _Run) -> None:
 
 def _send(send: tuple[_Work, Mutation], run: _Run) -> None:
     work, mutation = send
-    if work.doubted:
+    # Something on the way may have doubled what was sent before, so the replies do not say how many entries are ours.
+    if work.doubted or work.raced or (work.reached and work.attempts[mutation.operation]):
         entries = run.ports.entries(work.change, work.live)
         work.own_before = None if entries is None else entries[0]
     else:
