@@ -132,11 +132,16 @@ def test_the_installed_program_validates_with_its_own_schemas(
     assert (POLICY in done.stdout) == (code == 1)
 
 
-def locked(name: str = "requirements.lock") -> dict[str, str]:
-    """Return a lock by package: the pinned line with its hashes."""
+def locked_lines(name: str = "requirements.lock") -> list[tuple[str, str]]:
+    """Return a lock as (package, pinned line with hashes); what depends on the version of Python stands twice."""
     text = re.sub(r"\\\n", " ", (ROOT / name).read_text())
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    return {canonicalize_name(re.split(r"[=\s]", line, maxsplit=1)[0]): line for line in lines}
+    return [(canonicalize_name(re.split(r"[=\s]", line, maxsplit=1)[0]), line) for line in lines]
+
+
+def locked(name: str = "requirements.lock") -> dict[str, str]:
+    """Return a lock by package."""
+    return dict(locked_lines(name))
 
 
 LOCKS = ("requirements.lock", "requirements-base.lock")
@@ -146,7 +151,7 @@ LOCKS = ("requirements.lock", "requirements-base.lock")
 def test_every_locked_line_is_pinned_and_hashed(name: str) -> None:
     pinned = re.compile(r"[a-z0-9.-]+==[^\s;]+( ; [^#]+?)?( +--hash=sha256:[0-9a-f]{64})+")
 
-    odd = [line for line in locked(name).values() if not pinned.fullmatch(line)]
+    odd = [line for _, line in locked_lines(name) if not pinned.fullmatch(line)]
 
     assert locked(name)
     assert odd == []
@@ -232,7 +237,7 @@ def test_a_venv_that_run_made_holds_exactly_the_lock() -> None:
     found: dict[str, str] = {
         canonicalize_name(name): version for name, _, version in (p.partition("==") for p in done.stdout.split())
     }
-    for name, line in locked().items():
+    for name, line in locked_lines():
         marker = Requirement(line.split("--hash")[0].strip()).marker
         if marker is None or marker.evaluate():
             assert line.startswith(f"{name}=={found.pop(name, 'nothing')}"), name
