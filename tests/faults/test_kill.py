@@ -17,6 +17,7 @@ import pytest
 from tests.faults.killing import Running, Site, journal_of, site
 from tests.support.program import Program, config_text, neosc_defaults, neosc_policy, neosc_target, program_in
 from tests.support.repos import Repo, make_repo
+from tests.support.weight import a_few
 
 MFA, ZERO, NEW = "pol-mfa-required", "pol-network-zero-trust", "pol-new"
 #: The requests of a run that nothing disturbs.
@@ -96,7 +97,7 @@ def test_an_undisturbed_run_has_as_many_boundaries_as_are_tried_here(tmp_path: P
         converges(tmp_path, server, repo, program)
 
 
-@pytest.mark.parametrize(("number", "moment"), BOUNDARIES)
+@pytest.mark.parametrize(("number", "moment"), a_few(BOUNDARIES))
 def test_killed_at_an_http_boundary_it_converges_when_run_again(tmp_path: Path, number: int, moment: str) -> None:
     with site() as server:
         repo, program = work(tmp_path, server)
@@ -128,7 +129,7 @@ def test_a_person_who_knows_that_the_run_is_dead_removes_its_lock_and_runs_again
         converges(tmp_path, server, repo, program)
 
 
-@pytest.mark.parametrize(("number", "moment"), WRITES)
+@pytest.mark.parametrize(("number", "moment"), a_few(WRITES))
 def test_killed_while_it_writes_its_journal_it_converges_when_run_again(
     tmp_path: Path, number: int, moment: str
 ) -> None:
