@@ -372,7 +372,12 @@ def _decide(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation | None:
             work.looked_settled = True
             work.quiet_until = run.ports.clock.monotonic() + _SECOND_LOOK
             return None
-        is_ours = work.reached or (_was_beaten(work) and _is_proven(work, live, run))
+        is_ours = work.reached > 0
+        if not is_ours and _was_beaten(work):
+            entries = run.ports.entries(work.change, live)
+            is_ours = entries is not None and entries[0] > 0
+            if not is_ours and entries is not None and _may_still_show(work, run):
+                return None
         work.finish(Status.APPLIED if is_ours else Status.ALREADY)
         return None
     if not work.reached and _has_moved(work, live, run) and (not _was_beaten(work) or work.last_status == 412):
@@ -425,10 +430,13 @@ def _what_is_seen(work: _Work, live: LivePolicy | None, run: _Run) -> str:
     return f"the server shows another value than was sent: {fields}"
 
 
-def _is_proven(work: _Work, live: LivePolicy | None, run: _Run) -> bool:
-    """Whether the audit trail shows that a request of ours took effect."""
-    entries = run.ports.entries(work.change, live)
-    return entries is not None and entries[0] > 0
+def _may_still_show(work: _Work, run: _Run) -> bool:
+    """Whether the audit trail may lag behind a request of ours that took effect; sets when to look again."""
+    now = run.ports.clock.monotonic()
+    if now >= work.sent_at + VISIBLE_AFTER:
+        return False
+    work.quiet_until = now + _SECOND_LOOK
+    return True
 
 
 def _was_beaten(work: _Work) -> bool:

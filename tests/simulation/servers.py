@@ -83,6 +83,7 @@ class Server:
     rows: list[dict[str, Any]] = field(default_factory=list)
     on_effect: Callable[[Effect], None] = lambda effect: None
     _past: list[tuple[float, list[Policy]]] = field(default_factory=list)
+    _written: list[float] = field(default_factory=list)
     _made: int = 0
 
     def handle(self, asked: Asked, seconds: float, answer: Callable[[Answer], None], *, age: float = 0.0) -> None:
@@ -91,7 +92,7 @@ class Server:
         if parts[0] == "admin":
             parts = parts[1:]
         if parts[0] == "audit-logs":
-            answer(self._trail())
+            answer(self._trail(age))
         elif parts[0] == "enforcement-settings":
             answer(Answer(404, {"error": "not found"}))
         elif asked.method == "GET" and len(parts) == 1:
@@ -127,8 +128,10 @@ class Server:
             return Answer(200, policies[: None if self.style.total else LIST_CAP], total)
         return Answer(200, {"policies": policies, "total": len(policies)})
 
-    def _trail(self) -> Answer:
-        newest = self.rows[::-1]
+    def _trail(self, age: float) -> Answer:
+        """The audit trail as it was *age* seconds ago."""
+        then = self.world.now - age
+        newest = [row for at, row in zip(self._written, self.rows, strict=True) if at <= then][::-1]
         if self.style.flips:
             return Answer(200, newest[:500])
         return Answer(200, {"logs": newest[:100], "total": len(newest)})
@@ -222,6 +225,7 @@ class Server:
         if self.style.agents:
             row["user_agent"] = asked.agent
         self.rows.append(row)
+        self._written.append(self.world.now)
 
     def _make_defaults(self) -> None:
         self.policies = [
