@@ -29,7 +29,16 @@ from reconciler.providers.keyring import Keyring
 from reconciler.providers.network import Exchange, Line, Network, Proxy
 from reconciler.providers.origin import ParsedOrigin, check_url
 from reconciler.providers.pace import Pace, TooSoonError
-from reconciler.providers.wire import Reply, WireError, decode_json, is_id, parse_retry_after
+from reconciler.providers.wire import (
+    Reply,
+    TooLargeError,
+    WireError,
+    count_marks,
+    decode_json,
+    header_count,
+    is_id,
+    parse_retry_after,
+)
 
 __all__ = ["ParsedOrigin", "Sent", "Transport", "check_url", "quote_id"]
 
@@ -136,15 +145,23 @@ class Transport:
 
     # ---------------------------------------------------------------------------------------------------- reading
 
-    def get(self, path: str, parse: Callable[[Reply], T], *, query: Mapping[str, str] | None = None) -> T:
+    def get(
+        self,
+        path: str,
+        parse: Callable[[Reply], T],
+        *,
+        query: Mapping[str, str] | None = None,
+        has_parts: Callable[[Mapping[str, str]], bool] | None = None,
+    ) -> T:
         """Read *path* and return what *parse* makes of a 200; `parse` raises `WireError` for what is not the API's.
 
         Network errors, 429, 5xx and replies that are not the API's are tried again with growing pauses, 5 times or 30
         seconds in all; then `UnreachableError`, or `LiveError` when a reply came that is not the API's. A redirect, any
-        other 4xx and a certificate that is not trusted are a `LiveError` at once.
+        other 4xx and a certificate that is not trusted are a `LiveError` at once. A 200 that is larger than a reply may
+        be is a `TooLargeError` at once where *has_parts* says of its headers that less of it can be asked for.
         """
         asked = f"{path}?{'&'.join(f'{name}={value}' for name, value in query.items())}" if query else path
-        found = self._read(asked, parse, frozenset())
+        found = self._read(asked, parse, frozenset(), has_parts)
         assert found is not None  # noqa: S101 - None is for statuses that count as absent
         return found[0]
 
@@ -153,7 +170,13 @@ class Transport:
         found = self._read(path, parse, frozenset(absent))
         return None if found is None else found[0]
 
-    def _read(self, path: str, parse: Callable[[Reply], T], absent: Collection[int]) -> tuple[T] | None:
+    def _read(
+        self,
+        path: str,
+        parse: Callable[[Reply], T],
+        absent: Collection[int],
+        has_parts: Callable[[Mapping[str, str]], bool] | None = None,
+    ) -> tuple[T] | None:
         ends_at = self.clock.monotonic() + READ_SECONDS
         where = f"GET {self.origin}{self.origin.prefix}{path}"
         for attempt in range(READ_TRIES):
@@ -175,6 +198,8 @@ class Transport:
                     raise WireError(f"expected status 200, got {reply.status}")
                 return (parse(reply),)
             except WireError as error:
+                if isinstance(error, TooLargeError) and seen.status == 200 and has_parts and has_parts(seen.headers):
+                    raise
                 trouble = LiveError(
                     f"the reply is not the policy API's: {self.clean(str(error))}",
                     where=where,
@@ -352,15 +377,19 @@ class Transport:
         seen.status = response.status_code
         seen.headers = _header_map(response.headers)
         if seen.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-            seen.wrong = "the body is compressed, which was not asked for"
+            seen.wrong = WireError("the body is compressed, which was not asked for")
             return
         if not isinstance(response.stream, httpx.SyncByteStream):
             raise TypeError("the wire below answers without a synchronous stream")
+        size = header_count(seen.headers, "content-length") or 0
+        if size > self._max_bytes:
+            seen.wrong = TooLargeError(f"the body is longer than {self._max_bytes} bytes")
+            return
         size = 0
         for chunk in response.stream:
             size += len(chunk)
             if size > self._max_bytes:
-                seen.wrong = f"the body is longer than {self._max_bytes} bytes"
+                seen.wrong = TooLargeError(f"the body is longer than {self._max_bytes} bytes")
                 return
             seen.chunks.append(chunk)
             if self.clock.monotonic() > seen.exchange.ends_at:
@@ -463,7 +492,7 @@ class _Seen:
         self.headers: Mapping[str, str] = {}
         self.chunks: list[bytes] = []
         self.is_whole = False
-        self.wrong: str | None = None
+        self.wrong: WireError | None = None
         self.error: Exception | None = None
 
     def reply(self, *, strict: bool = True) -> Reply:
@@ -473,7 +502,7 @@ class _Seen:
         """
         status = self.status
         if self.wrong is not None:
-            raise WireError(self.wrong)
+            raise self.wrong
         if self.error is not None:
             if isinstance(self.error, httpx.RemoteProtocolError) and self.exchange.received:
                 raise WireError("the reply is cut off" if status is not None else "what came is not HTTP")
@@ -489,7 +518,7 @@ class _Seen:
                 raise WireError("the body is empty")
             return Reply(status, self.headers, framed=framed)
         value = decode_json(body, self.headers.get("content-type"))
-        return Reply(status, self.headers, self._keyring.mask(value), framed)
+        return Reply(status, self.headers, self._keyring.mask(value), framed, count_marks(body))
 
 
 def _reason(error: Exception) -> str:

@@ -38,33 +38,38 @@ class WireError(ValueError):
     """A reply is not the API's; the text says in what."""
 
 
+class TooLargeError(WireError):
+    """A reply is larger than one may be, whatever it says."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A whole HTTP reply, its body decoded. Header names are in lower case, repeated ones joined with `, `.
 
     `value` is `MISSING` when the body is empty. `framed` tells whether the end of the body was announced, by its length
-    or by chunks; without that, nobody can tell a cut body from a short one.
+    or by chunks; without that, nobody can tell a cut body from a short one. `marks` is at least how many values it has.
     """
 
     status: int
     headers: Mapping[str, str]
     value: Side = MISSING
     framed: bool = True
+    marks: int = 0
 
 
 # ------------------------------------------------------------------------------------------------- strict JSON
 
 
-def decode_json(data: bytes, content_type: str | None) -> Json:
+def decode_json(data: bytes, content_type: str | None, *, max_values: int = MAX_VALUES) -> Json:
     """Return the JSON value in *data*; raise `WireError` for anything else.
 
     UTF-8 without a mark, finite numbers of at most 100 digits, no key twice in one object, no unpaired surrogates, at
-    most 64 levels and 250,000 values; and the content type must say JSON (reliability.md D15, G17).
+    most 64 levels and *max_values* values; and the content type must say JSON (reliability.md D15, G17).
     """
     if content_type is None or not _JSON_TYPE.fullmatch(content_type):
         raise WireError(f"expected JSON, got content of type {_type_word(content_type)}")
-    if _has_too_many(data):
-        raise WireError(f"the JSON holds more than {MAX_VALUES} values")
+    if _has_too_many(data, max_values):
+        raise TooLargeError(f"the JSON holds more than {max_values} values")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -87,12 +92,17 @@ def decode_json(data: bytes, content_type: str | None) -> Json:
     return value
 
 
-def _has_too_many(data: bytes) -> bool:
-    """Whether there are more values than may be, told before any of them is made: each begins after `,`, `[` or `{`."""
-    if sum(map(data.count, (b",", b"[", b"{"))) <= MAX_VALUES:
+def count_marks(data: bytes) -> int:
+    """Return how often `,`, `[` and `{` stand in *data*, texts included: each value but the first begins after one."""
+    return sum(map(data.count, (b",", b"[", b"{")))
+
+
+def _has_too_many(data: bytes, most: int) -> bool:
+    """Whether there are more values than may be, told before any of them is made."""
+    if count_marks(data) <= most:
         return False
     starts = (found for found in _STARTS.finditer(data) if found[0][:1] != b'"')
-    return next(islice(starts, MAX_VALUES, None), None) is not None
+    return next(islice(starts, most, None), None) is not None
 
 
 def _type_word(content_type: str | None) -> str:
