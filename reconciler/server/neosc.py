@@ -7,6 +7,7 @@ list makes three policies, but once (systems.md 1.1).
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -16,10 +17,10 @@ from fastapi.responses import JSONResponse
 from reconciler.core.model import Json
 from reconciler.server import bodies
 from reconciler.server.auth import Admin, Asked, User
-from reconciler.server.enforcement.changes import bump
+from reconciler.server.enforcement.changes import bump, list_tag
 from reconciler.server.preconditions.changing import changing
 from reconciler.server.preconditions.etags import etag_headers, taken_status
-from reconciler.server.preconditions.paging import read_page, read_part
+from reconciler.server.preconditions.paging import Part, read_page, read_part
 from reconciler.server.preconditions.wishes import read_wish, wish_headers
 from reconciler.server.replies import ApiError, list_reply
 from reconciler.server.tables import neosc_policies
@@ -75,13 +76,18 @@ announced = APIRouter(prefix="/api")
 def list_policies(asked: User) -> JSONResponse:
     """Every policy in the order they were made; the three defaults are made first when there is none."""
     page = read_page(asked.request, status=422)
+
+    def read(connection: sa.Connection) -> Part:
+        tag = partial(list_tag, system=SYSTEM, organization=asked.caller.organization)
+        return read_part(connection, ALL, neosc_policies.c.seq, page, tag)
+
     with asked.store.read() as connection:
-        part = read_part(connection, ALL, neosc_policies.c.seq, page)
+        part = read(connection)
     if not part.total:
         with asked.store.write() as connection:
             if connection.execute(ALL.limit(1)).first() is None:
                 make_defaults(connection, asked)
-            part = read_part(connection, ALL, neosc_policies.c.seq, page)
+            part = read(connection)
     return list_reply([page.show(to_wire(row)) for row in part.rows], part.total, part.headers)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ from fastapi.responses import JSONResponse
 from reconciler.core.model import Json
 from reconciler.server import bodies
 from reconciler.server.auth import Admin, Asked, User
+from reconciler.server.enforcement.changes import list_tag
 from reconciler.server.preconditions.changing import changing
 from reconciler.server.preconditions.etags import etag_headers, taken_status
 from reconciler.server.preconditions.paging import ANNOUNCED, read_page, read_part
@@ -63,7 +65,8 @@ def list_policies(asked: User) -> JSONResponse:
     page = read_page(asked.request, status=400)
     with asked.store.read() as connection:
         query = sa.select(opena2a_policies).where(_own(asked))
-        part = read_part(connection, query, opena2a_policies.c.seq, page)
+        tag = partial(list_tag, system=SYSTEM, organization=asked.caller.organization)
+        part = read_part(connection, query, opena2a_policies.c.seq, page, tag)
     found: dict[str, Json] = {"policies": [page.show(_to_wire(row)) for row in part.rows], "total": part.total}
     if part.next is not None:
         found["next"] = part.next

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from reconciler.core.canonical import digest
 from reconciler.server.enforcement.tables import messages, policy_changes, progress
 
 #: The systems whose policies all organizations share (systems.md 1.1).
@@ -39,6 +40,16 @@ def bump(connection: sa.Connection, organization: str | None) -> None:
     """Say that the policies of an organization (None: of every one) are others now; engines read them again."""
     moved = progress.update().values(policies=progress.c.policies + 1)
     connection.execute(moved if organization is None else moved.where(progress.c.organization == organization))
+
+
+def list_tag(connection: sa.Connection, system: str, organization: str) -> str:
+    """The tag of an organization's list of policies: another one after every change of one of them."""
+    owner = "" if system in SHARED else organization
+    newest = sa.select(sa.func.max(policy_changes.c.number)).where(
+        policy_changes.c.system == system, policy_changes.c.organization == owner
+    )
+    number = connection.execute(newest).scalar() or 0
+    return f'"{digest([system, organization, number]).removeprefix("sha256:")[:32]}"'
 
 
 def tell(connection: sa.Connection, organization: str, name: str, data: Mapping[str, Any]) -> None:

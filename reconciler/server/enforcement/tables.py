@@ -154,6 +154,7 @@ policy_changes = sa.Table(
     sa.Column("revision", sa.String(40)),
     sa.Column("changed_by", sa.String(255), nullable=False),
     sa.Column("changed_at", sa.String(32), nullable=False),
+    sa.Index(None, "system", "organization", "number"),
 )
 
 #: Signed notices on their way to the address of `--alert-webhook`.

@@ -86,6 +86,7 @@ _HEADERS: Final[Mapping[str, Schema]] = {
     "ETag": {"description": "The state of what is shown.", "schema": {"type": "string"}},
     "X-Total-Count": {"description": "How many there are in all.", "schema": {"type": "integer"}},
 }
+_LIST_TAG: Final = {"description": "With limit or cursor: the state of the whole list.", "schema": {"type": "string"}}
 _NEXT: Final = {"description": "The cursor of the next part; absent at the end.", "schema": {"type": "string"}}
 
 router = APIRouter()
@@ -212,6 +213,8 @@ def _headers(operation: Operation) -> dict[str, Schema]:
     if operation.listed:
         shown["X-Total-Count"] = _HEADERS["X-Total-Count"]
         shown["X-Next-Cursor"] = _NEXT
+        if "etags" in (each["name"] for each in operation.query):
+            shown["ETag"] = _LIST_TAG
     return shown
 
 

@@ -1,7 +1,8 @@
 """Lists in parts: `limit` and `cursor`, which stay true while others write; without them a list is whole.
 
 A cursor is the place in the list's own order that was reached. Policies are never put in before it, and one that is
-deleted moves nobody across it, so no policy is seen twice and none that stays is missed.
+deleted moves nobody across it, so no policy is seen twice and none that stays is missed. A part carries the tag of the
+whole list: parts with one tag are one state of it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,7 +26,9 @@ _KNOWN: Final = ("cursor", "etags", "limit")
 
 
 #: What every list of policies says of the server, so that nobody has to find out by writing.
-ANNOUNCED: Final[Mapping[str, str]] = {"X-Capabilities": "cursors, etags, fencing, idempotency-keys, set-toggle"}
+ANNOUNCED: Final[Mapping[str, str]] = {
+    "X-Capabilities": "cursors, etags, fencing, idempotency-keys, set-toggle"
+}
 NEXT: Final = "X-Next-Cursor"
 
 
@@ -44,15 +47,17 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The rows of a page, how many there are in all, and the cursor of the next page; None at the end."""
+    """The rows of a page, how many there are in all, the cursor of the next page (None at the end), the list's tag."""
 
     rows: Sequence[Any]
     total: int
     next: str | None
+    tag: str | None = None
 
     @property
     def headers(self) -> dict[str, str]:
-        return {**ANNOUNCED, **({} if self.next is None else {NEXT: self.next})}
+        shown = {NEXT: self.next, "ETag": self.tag}
+        return {**ANNOUNCED, **{name: value for name, value in shown.items() if value is not None}}
 
 
 def read_page(request: Request, status: int) -> Page:
@@ -73,7 +78,13 @@ def read_page(request: Request, status: int) -> Page:
     return Page(None if limit is None else int(limit), after, etags == "true")
 
 
-def read_part(connection: sa.Connection, query: sa.Select[Any], place: sa.Column[int], page: Page) -> Part:
+def read_part(
+    connection: sa.Connection,
+    query: sa.Select[Any],
+    place: sa.Column[int],
+    page: Page,
+    make_tag: Callable[[sa.Connection], str],
+) -> Part:
     """The rows of *query* on *page*; *place* is the column that puts them in order and never changes."""
     ordered = query.order_by(place)
     if page.limit is None:
@@ -83,7 +94,8 @@ def read_part(connection: sa.Connection, query: sa.Select[Any], place: sa.Column
     rows = connection.execute(ordered.where(place > page.after).limit(page.limit + 1)).all()
     is_last = len(rows) <= page.limit
     rows = rows[: page.limit]
-    return Part(rows, total, None if is_last else make_cursor(getattr(rows[-1], place.name)))
+    after = None if is_last else make_cursor(getattr(rows[-1], place.name))
+    return Part(rows, total, after, make_tag(connection))
 
 
 def make_cursor(place: int) -> str:
