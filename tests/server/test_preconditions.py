@@ -34,7 +34,7 @@ def tags(client: httpx.Client, path: str = "/policies") -> dict[str, str]:
 
 def test_both_lists_say_what_the_server_can_do(neosc: httpx.Client, opena2a: httpx.Client) -> None:
     for reply in (neosc.get("/policies"), opena2a.get(POLICIES)):
-        assert reply.headers["x-capabilities"] == "cursors, etags, fencing, idempotency-keys, set-toggle"
+        assert reply.headers["x-capabilities"] == "cursors, etags, events, fencing, idempotency-keys, set-toggle"
 
 
 # ---------------------------------------------------------------------------------------------- etags

@@ -54,6 +54,20 @@ _KNOWN: Final = parameter(
 )
 _MEDIA: Final = ("application/jsonl", "text/csv", "application/vnd.apache.parquet")
 
+_LISTED: Final = record(
+    {
+        "events": items(EMPTY),
+        "next": nullable(COUNT),
+        "removed_until": nullable(COUNT),
+    }
+)
+_AFTER: Final = (
+    parameter(
+        "after", {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}, "Only those after the record of this `seq`."
+    ),
+    LIMIT,
+)
+
 SCHEMAS: Final[Mapping[str, Schema]] = {
     "AuditEntry": record(
         {
@@ -95,6 +109,13 @@ TRAIL: Final[Mapping[str, Operation]] = {
     "GET /v1/admin/audit-logs/export": Operation(
         "Audit entries as a file.", STRING, media=_MEDIA, query=(*_FILTERS, *_FILE, _SYSTEM)
     ),
+    "GET /v1/admin/events": Operation(
+        "Evaluation records, oldest first, as columns of the event schema; `next` is the `after` of the next part. "
+        "`removed_until` is the time of the newest record that is not kept any more, in microseconds.",
+        _LISTED,
+        query=_AFTER,
+    ),
+    "GET /api/events": Operation("The same, below NeoSC's base address.", _LISTED, query=_AFTER),
     "GET /v1/admin/events/verify": Operation(
         "Whether the chain of evaluation records is whole.", ref("Verdict"), query=(_KIND, _KNOWN)
     ),

@@ -27,7 +27,7 @@ _KNOWN: Final = ("cursor", "etags", "limit")
 
 #: What every list of policies says of the server, so that nobody has to find out by writing.
 ANNOUNCED: Final[Mapping[str, str]] = {
-    "X-Capabilities": "cursors, etags, fencing, idempotency-keys, set-toggle"
+    "X-Capabilities": "cursors, etags, events, fencing, idempotency-keys, set-toggle"
 }
 NEXT: Final = "X-Next-Cursor"
 

@@ -125,6 +125,16 @@ def read_known(given: Mapping[str, str], status: int) -> tuple[int, str] | None:
     return int(found[1]), found[2]
 
 
+def read_number(given: Mapping[str, str], name: str, least: int, most: int, status: int) -> int | None:
+    """A whole number in a range, as `limit` is; None where it is not given."""
+    text = given.get(name)
+    if text is None:
+        return None
+    if not re.fullmatch("0|[1-9][0-9]{0,15}", text) or not least <= int(text) <= most:
+        raise ApiError(status, f"{name} must be a whole number from {least} to {most}")
+    return int(text)
+
+
 def read_choice(given: Mapping[str, str], name: str, choices: Collection[str], status: int) -> str | None:
     value = given.get(name)
     if value is not None and value not in choices:

@@ -6,6 +6,8 @@ commit annotation from to success q`) and comes in parts: `limit` up to 1,000, t
 the filters, whatever part was asked for. OpenA2A's list takes `system` too: `all`, `neosc`, `aim`, or `server` for
 what belongs to no dialect.
 
+Evaluation records are listed oldest first, after the number that `after` gives; see `listing.py`.
+
 `verify` checks a chain, `export` hands one out as a file; see `verifying.py` and `shapes.py`.
 """
 
@@ -24,13 +26,16 @@ from reconciler.server.replies import list_reply, reply, streamed
 from reconciler.server.trail.chain import AUDIT, Chain, Link
 from reconciler.server.trail.exporting import Export, export_audit, export_events, read_pages
 from reconciler.server.trail.formats import FORMATS
+from reconciler.server.trail.listing import list_events
 from reconciler.server.trail.query import (
     FILTERS,
+    MAX_LIMIT,
     Wanted,
     make_cursor,
     read_choice,
     read_instant,
     read_known,
+    read_number,
     read_parameters,
     read_slice,
     read_wanted,
@@ -86,6 +91,18 @@ def export_audit_logs(asked: Viewer) -> Response:
     return _file(asked, given, "audit-logs", export_audit(asked.caller.organization, wanted, as_entries=_raw(given)))
 
 
+@router.get("/v1/admin/events")
+def list_evaluations(asked: Viewer) -> Response:
+    """Evaluation records in order of arrival."""
+    return _evaluations(asked, 400)
+
+
+@router.get("/api/events")
+def list_evaluations_for_neosc(asked: Viewer) -> Response:
+    """The same below NeoSC's base address: policies of both systems judge one stream of requests."""
+    return _evaluations(asked, 422)
+
+
 @router.get("/v1/admin/events/verify")
 def verify_events(asked: Viewer) -> Response:
     """The chain of evaluation records, or that of sessions' with `kind=sessions`."""
@@ -101,6 +118,15 @@ def export_evaluations(asked: Viewer) -> Response:
     since, until = read_instant(given, "from", 400), read_instant(given, "to", 400)
     wanted = export_events(asked.caller.organization, kind, since, until, as_entries=_raw(given))
     return _file(asked, given, "events", wanted)
+
+
+def _evaluations(asked: Asked, status: int) -> Response:
+    given = _given(asked, ("after", "limit"), status)
+    after = read_number(given, "after", 0, 10**15 - 1, status)
+    limit = read_number(given, "limit", 1, MAX_LIMIT, status)
+    with asked.store.read() as connection:
+        found = list_events(connection, asked.caller.organization, after=after or 0, limit=limit or MAX_LIMIT)
+    return reply(found.to_wire())
 
 
 def _given(asked: Asked, known: tuple[str, ...], status: int) -> Mapping[str, str]:
