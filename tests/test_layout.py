@@ -35,6 +35,7 @@ RANKS = {
     "reports": 3,
     "sources": 3,
     "trail": 3,
+    "workers": 3,
     "workflows": 4,
     "server": 5,
     "cli": 6,  # above server, because `serve` and `demo` start it; never the other way round
@@ -46,8 +47,8 @@ OPEN_TO_NEIGHBOURS = "reconciler.providers.base"
 
 #: Whose job it is: only these modules (or folders, with a dot at the end) import the library.
 HOMES = {
-    "git": ("reconciler.sources.git",),
-    "gitdb": ("reconciler.sources.git",),
+    "git": ("reconciler.sources.runner",),
+    "gitdb": ("reconciler.sources.runner",),
     "httpcore": ("reconciler.providers.http", "reconciler.providers.network"),  # network: the sockets below http
     "httpx": ("reconciler.providers.http",),
     "jsonschema": ("reconciler.core.judge", "reconciler.core.schema"),
@@ -243,8 +244,8 @@ def test_every_library_has_a_home_that_exists() -> None:
         ("reconciler.core.plan", "from reconciler.providers.base import Provider", "imports upwards"),
         ("reconciler.server.app", "from reconciler.cli.main import main", "imports upwards"),
         ("reconciler.core.plan", "from reconciler.helpers import x", "`helpers` has no rank"),
-        ("reconciler.ledger", "import git.repo", "imports git, which is the job of reconciler.sources.git"),
-        ("reconciler.sources.github", "from git import Repo", "which is the job of reconciler.sources.git"),
+        ("reconciler.ledger", "import git.repo", "imports git, which is the job of reconciler.sources.runner"),
+        ("reconciler.sources.github", "from git import Repo", "which is the job of reconciler.sources.runner"),
         ("reconciler.providers.neosc", "def f():\n    import httpx", "which is the job of reconciler.providers.http"),
         ("reconciler.executor", "from time import sleep", "imports time, which is the job of reconciler.clock"),
         ("reconciler.core.canonical", "import deepdiff", "imports deepdiff, but this part needs no library"),
@@ -276,7 +277,7 @@ def test_a_planted_import_is_found(module: str, source: str, expected: str) -> N
         ("reconciler.workflows", "from reconciler import config, ledger"),
         ("reconciler.cli.serve", "def f():\n    from reconciler.server.main import serve"),
         ("reconciler.clock", "import time\nfrom datetime import UTC, datetime\nnow = datetime.now(UTC)"),
-        ("reconciler.sources.git", "import git"),
+        ("reconciler.sources.runner", "import git"),
     ],
 )
 def test_an_import_that_runs_the_right_way_is_left_alone(module: str, source: str) -> None:

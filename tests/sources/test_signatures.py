@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import GitError
-from reconciler.sources import git as git_module
+from reconciler.sources import history
 from reconciler.sources.git import open_repository
 from reconciler.sources.plumbing import Signature
 from tests.support.processes import spawned
@@ -199,7 +199,7 @@ def test_a_history_that_is_cut_off_is_not_taken_for_whole(stage: Stage, tmp_path
 
 
 def test_more_commits_than_can_be_verified_are_refused(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(git_module, "MAX_SIGNATURES", 2)
+    monkeypatch.setattr(history, "MAX_SIGNATURES", 2)
     for _ in range(3):
         stage.commit(None)
 
