@@ -96,6 +96,12 @@ class UsageError(ReconcilerError):
     exit = ExitCode.USAGE
 
 
+class OutputError(ReconcilerError):
+    """What was found cannot be written down."""
+
+    code = "output"
+
+
 class GitError(ReconcilerError):
     """The repository cannot answer: not a repository, no commit, unknown revision, diverged ledger."""
 

@@ -21,7 +21,7 @@ from click.exceptions import Abort, Exit
 from reconciler import __version__
 from reconciler.cli.command import Command
 from reconciler.cli.streams import to_nowhere
-from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.errors import ExitCode, OutputError, ReconcilerError
 
 #: Help group → command → (module, one line of help). The order is the order of the help page.
 COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
@@ -204,7 +204,7 @@ def _internal(error: Exception) -> ReconcilerError:
 
 
 def _report(error: ReconcilerError, *, json: bool) -> int:
-    from reconciler.cli.output import OutputError, emit_json, use_color
+    from reconciler.cli.output import emit_json, use_color
     from reconciler.core.problems import FilesError
     from reconciler.reports import problems as report
 

@@ -13,11 +13,11 @@ from reconciler.cli.app import State
 from reconciler.cli.command import command
 from reconciler.cli.interrupt import pass_signals_to, stop_on_signals
 from reconciler.cli.options import format_options, only_option, session_of, targets_option, wants_json
-from reconciler.cli.output import OutputError, emit, emit_json, note, use_color
+from reconciler.cli.output import emit, emit_json, note, use_color
 from reconciler.cli.review import read_plans
 from reconciler.core.model import Outcome, Plan
 from reconciler.core.safe import safe
-from reconciler.errors import ExitCode, ReconcilerError, UsageError, worst
+from reconciler.errors import ExitCode, OutputError, ReconcilerError, UsageError, worst
 from reconciler.reports.plan_text import render_plan
 from reconciler.reports.run_json import run_to_json, runs_to_json
 from reconciler.reports.run_text import render_run

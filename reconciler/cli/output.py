@@ -6,18 +6,11 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import IO
 
 from reconciler.cli.streams import to_nowhere
 from reconciler.core.model import Json
-from reconciler.errors import ReconcilerError
-
-
-class OutputError(ReconcilerError):
-    """What was found cannot be written down."""
-
-    code = "output"
+from reconciler.errors import OutputError
 
 
 def emit(text: str) -> None:
@@ -66,24 +59,3 @@ def use_color(stream: IO[str], environ: Mapping[str, str] | None = None) -> bool
     if environment.get("FORCE_COLOR") or environment.get("CLICOLOR_FORCE") not in (None, "", "0"):
         return True
     return stream.isatty() and environment.get("TERM") != "dumb"
-
-
-def write_file(path: Path, text: str, *, mode: int = 0o666) -> None:
-    """Write *text* to *path* whole or not at all (a new file, synced, moved into place).
-
-    *mode* is what the new file's permissions are at most; the umask takes away from it.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(
-            f"the file cannot be written ({error.strerror or type(error).__name__})",
-            where=str(path),
-            fix="choose another path or mend the permissions",
-        ) from error

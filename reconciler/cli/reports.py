@@ -8,8 +8,9 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from reconciler.cli.output import emit, write_file
+from reconciler.cli.output import emit
 from reconciler.errors import UsageError
+from reconciler.workflows.files import write_whole
 
 #: What a plan, and what problems of files, can be written as; `reports/formats.py` does it.
 PLAN_FORMATS: Final = ("text", "json", "markdown", "html", "github", "gitlab", "sarif", "junit")
@@ -53,4 +54,4 @@ def write_reports(wanted: Mapping[str, str], render: Callable[[str], str], *, fo
             if text:
                 emit(text)
         else:
-            write_file(Path(file), text)
+            write_whole(Path(file), text.encode())

@@ -11,10 +11,11 @@ from click import Context
 
 from reconciler.cli.command import command
 from reconciler.cli.options import format_options, only_option, session_of, targets_option, wants_json
-from reconciler.cli.output import emit, emit_json, note, to_json, use_color, write_file
+from reconciler.cli.output import emit, emit_json, note, to_json, use_color
 from reconciler.cli.reports import PLAN_FORMATS, PROBLEM_FORMATS, report_option, write_reports
 from reconciler.core.model import Json, Plan
 from reconciler.errors import ExitCode, ReconcilerError, worst
+from reconciler.workflows.files import write_whole
 
 if TYPE_CHECKING:
     from reconciler.providers.snapshot import Snapshot
@@ -127,7 +128,7 @@ def plan_command(
 
         plans = [with_impact(session, each, events).plan for each in planned.made]
     if out is not None and plans:
-        write_file(out, to_json(_plans_json(plans, whole=not planned.failed)))
+        write_whole(out, to_json(_plans_json(plans, whole=not planned.failed)).encode())
     style = "quiet" if quiet else "oneline" if oneline else "full" if full else "default"
     if planned.failed and not plans:
         raise planned.failed[0]

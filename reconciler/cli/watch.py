@@ -12,8 +12,9 @@ from click import Context
 from reconciler.cli.app import State
 from reconciler.cli.command import command
 from reconciler.cli.options import format_options, session_of, targets_option, wants_json
-from reconciler.cli.output import emit, emit_json, note, to_json, use_color, write_file
+from reconciler.cli.output import emit, emit_json, note, to_json, use_color
 from reconciler.errors import ExitCode, ReconcilerError, worst
+from reconciler.workflows.files import write_whole
 
 
 @command("status", short_help="One line per policy: in sync, drifted, pending.")
@@ -74,7 +75,7 @@ def drift_command(ctx: Context, targets: tuple[str, ...], snapshot: Path | None,
     if snapshot is not None and planned.failed:
         note(f"warning: {snapshot} is not written, because a target could not be read")
     elif snapshot is not None:
-        write_file(snapshot, to_json(snapshots_of(planned)), mode=0o600)
+        write_whole(snapshot, to_json(snapshots_of(planned)).encode(), mode=0o600)
     if wants_json(ctx):
         emit_json(drift_to_json(changes))
     else:

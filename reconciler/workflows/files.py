@@ -1,11 +1,11 @@
-"""Writing into a repository somebody else filled: never over a file, never through a link."""
+"""Writing files whole or not at all; in a repository somebody else filled never over a file, never through a link."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import OutputError
 
 
 def write_new(root: Path, path: str, data: bytes) -> bool:
@@ -13,7 +13,7 @@ def write_new(root: Path, path: str, data: bytes) -> bool:
     place = _place(root, path)
     if os.path.lexists(place):
         return False
-    _write(place, data)
+    _write_below(place, data)
     return True
 
 
@@ -22,7 +22,7 @@ def replace_file(root: Path, path: str, data: bytes) -> bool:
     place = _place(root, path)
     if place.is_file() and not place.is_symlink() and place.read_bytes() == data:
         return False
-    _write(place, data)
+    _write_below(place, data)
     return True
 
 
@@ -32,29 +32,42 @@ def _place(root: Path, path: str) -> Path:
     for folder in [*reversed(place.relative_to(root).parents)][1:]:
         here = root / folder
         if here.is_symlink() or (here.exists() and not here.is_dir()):
-            raise ReconcilerError(
+            raise OutputError(
                 "a file or link stands where a folder is needed",
                 where=str(folder),
                 fix="move it away; nothing is written through links",
-                code="output",
             )
     return place
 
 
-def _write(place: Path, data: bytes) -> None:
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+def _write_below(place: Path, data: bytes) -> None:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "xb") as file:
+    except OSError as error:
+        raise _failed(place, error) from error
+    write_whole(place, data)
+
+
+def write_whole(place: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Write *data* to *place* (a new file, synced, moved there); raise `OutputError` where that fails.
+
+    *mode* is what the new file's permissions are at most; the umask takes away from it.
+    """
+    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(place)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise ReconcilerError(
-            f"the file cannot be written ({error.strerror or type(error).__name__})",
-            where=str(place),
-            fix="choose another folder or mend the permissions",
-            code="output",
-        ) from error
+        raise _failed(place, error) from error
+
+
+def _failed(place: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"the file cannot be written ({error.strerror or type(error).__name__})",
+        where=str(place),
+        fix="choose another place or mend the permissions",
+    )
