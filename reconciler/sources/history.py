@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -215,6 +213,9 @@ class History(Objects):
         in by a merge was never the tip, and is no anchor. One git process. Raises `GitError` when history here is cut
         off among them, when there are more than can be verified, and without ssh-keygen (reliability.md 7).
         """
+        import shutil
+        import tempfile
+
         if shutil.which("ssh-keygen") is None:
             raise GitError(
                 "signatures cannot be verified: there is no ssh-keygen",

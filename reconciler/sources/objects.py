@@ -236,10 +236,9 @@ class Objects:
         *,
         given: bytes | None = None,
         ok: tuple[int, ...] | None = (0,),
-        timeout: float | None = None,
         settings: Sequence[str] = (),
     ) -> Result:
-        result = self._runner.run(arguments, given=given, timeout=timeout, settings=settings)
+        result = self._runner.run(arguments, given=given, settings=settings)
         if ok is not None and result.status not in ok:
             self._runner.fail(result)
         return result

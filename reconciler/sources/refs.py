@@ -121,7 +121,7 @@ class Refs(History):
         if not REF.fullmatch(pattern.removesuffix("/*")):
             raise ValueError(f"not a pattern of refs: {pattern!r}")
         arguments = ["ls-remote", "--refs", "--upload-pack=git-upload-pack", "--", checked_remote(remote), pattern]
-        result = self._run(arguments, ok=None, timeout=NETWORK_TIMEOUT)
+        result = self._runner.talk(arguments, timeout=NETWORK_TIMEOUT)
         if result.status != 0:
             raise unreachable(remote, result)
         stem = pattern.removesuffix("*")
@@ -145,7 +145,7 @@ class Refs(History):
             "--no-prune",
         ]
         arguments = ["fetch", *quiet, "--refmap=", "--upload-pack=git-upload-pack", *options, "--"]
-        result = self._run([*arguments, checked_remote(remote), *wanted], ok=None, timeout=timeout)
+        result = self._runner.talk([*arguments, checked_remote(remote), *wanted], timeout=timeout)
         if result.status != 0:
             raise unreachable(remote, result)
 
@@ -164,9 +164,8 @@ class Refs(History):
         ]
         specs = [f"{full_id(move.new) if move.new else ''}:{move.ref}" for move in moves]
         options = ["--porcelain", "--atomic", "--no-verify", "--receive-pack=git-receive-pack", *leases, "--"]
-        result = self._run(
+        result = self._runner.talk(
             ["push", *options, checked_remote(remote), *specs],
-            ok=None,
             timeout=NETWORK_TIMEOUT,
             settings=[f"remote.{remote}.mirror=false"],
         )

@@ -1,17 +1,18 @@
-"""Starts git, and nothing else does: the one module that imports GitPython.
+"""Starts git, and nothing else does: plumbing in bulk, and GitPython for what talks to a remote.
 
-Plumbing commands with explicit arguments only. A repository and its host are hostile: replace refs, grafts, hooks,
-fsmonitor and odd transports are off (reliability.md D17, D18, T9), and no process outlives a call.
+Explicit arguments only. A repository and its host are hostile: replace refs, grafts, hooks, fsmonitor and odd
+transports are off (reliability.md D17, D18, T9), and no process outlives a call. GitPython is the one that can end a
+remote which does not answer; importing it takes longer than all that is asked here of most repositories.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import subprocess
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, NoReturn
 
 from reconciler.errors import GitError
 from reconciler.sources.plumbing import Reader, Result, as_bytes, last_line
@@ -81,34 +82,22 @@ class Runner:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._git: Any = None
 
-    def run(
-        self,
-        arguments: Sequence[str],
-        *,
-        given: bytes | None = None,
-        timeout: float | None = None,
-        settings: Sequence[str] = (),
-    ) -> Result:
+    def run(self, arguments: Sequence[str], *, given: bytes | None = None, settings: Sequence[str] = ()) -> Result:
+        """All that a local command says."""
         with _stdin(given) as stdin:
-            options: dict[str, Any] = {
-                "with_extended_output": True,
-                "with_exceptions": False,
-                "stdout_as_string": False,
-            }
-            options |= {"strip_newline_in_stdout": False, "kill_after_timeout": timeout}
-            status, out, error = self._execute(arguments, settings, stdin, options)
-        if status == 127 and not out and b"env:" in as_bytes(error):
-            self._no_git()
-        return Result(status, out, as_bytes(error).decode("utf-8", "replace"))
+            process = self._start(arguments, settings, stdin)
+            with process:
+                out, error = process.communicate()
+        return Result(process.returncode, out, error.decode("utf-8", "replace"))
 
     @contextmanager
     def stream(self, arguments: Sequence[str], given: bytes | None = None) -> Iterator[Reader]:
         """The child's output as it comes. Leaving early ends the child; a child that fails is a `GitError`."""
         with _stdin(given) as stdin:
-            guarded = self._execute(arguments, (), stdin, {"as_process": True})
-            process = guarded.proc  # `guarded` ends the child when it is forgotten
+            process = self._start(arguments, (), stdin)
+            assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+            assert process.stderr is not None  # noqa: S101
             reader = Reader(process.stdout)
             try:
                 yield reader
@@ -119,6 +108,34 @@ class Runner:
                 process.stdout.close()
                 process.stderr.close()
                 process.wait()
+
+    def talk(self, arguments: Sequence[str], *, timeout: float, settings: Sequence[str] = ()) -> Result:
+        """All that a command says which talks to a remote; ended after *timeout* seconds."""
+        try:
+            from git.cmd import Git
+            from git.exc import GitCommandNotFound
+        except ImportError:  # it asks for git's version first
+            self._no_git()
+        # GitPython can add to the environment but not take away from it; env can.
+        present = [name for name in _LOCATION if name in os.environ]
+        words = [*(["env", *(f"--unset={name}" for name in present)] if present else []), *_words(arguments, settings)]
+        try:
+            status, out, said = Git(str(self._folder)).execute(
+                words,
+                env=_ENVIRONMENT,
+                shell=False,
+                start_new_session=True,
+                kill_after_timeout=timeout,
+                with_extended_output=True,
+                with_exceptions=False,
+                stdout_as_string=False,
+                strip_newline_in_stdout=False,
+            )
+        except GitCommandNotFound:
+            self._no_git()
+        except ValueError as error:  # a NUL in an argument
+            raise self._nul() from error
+        return Result(status, as_bytes(out), as_bytes(said).decode("utf-8", "replace"))
 
     def fail(self, result: Result) -> NoReturn:
         """Say what went wrong, in the words that name the way out."""
@@ -139,40 +156,36 @@ class Runner:
             raise GitError(f"git: {last_line(error)}", where=where, fix=fix)
         raise GitError(f"git: {last_line(error)}", where=where, fix="run git fsck, and the same command by hand")
 
-    def _execute(
-        self, arguments: Sequence[str], settings: Sequence[str], stdin: IO[bytes] | None, options: Mapping[str, Any]
-    ) -> Any:
-        git = self._open()
-        argv = [git.GIT_PYTHON_GIT_EXECUTABLE]
-        # GitPython can add to the environment but not take away from it; env can.
-        if present := [name for name in _LOCATION if name in os.environ]:
-            argv = ["env", *(f"--unset={name}" for name in present), *argv]
-        for setting in (*_SETTINGS, *settings):
-            argv += ["-c", setting]
-        argv += arguments
-        from git.exc import GitCommandNotFound
-
+    def _start(
+        self, arguments: Sequence[str], settings: Sequence[str], stdin: IO[bytes] | None
+    ) -> subprocess.Popen[bytes]:
+        environ = {name: value for name, value in os.environ.items() if name not in _LOCATION} | _ENVIRONMENT
+        pipe = subprocess.PIPE
         try:
-            # In a session of its own: Ctrl-C ends this program in order, not git in the middle of a push.
-            return git.execute(argv, istream=stdin, env=_ENVIRONMENT, shell=False, start_new_session=True, **options)
-        except GitCommandNotFound:
+            # In a session of its own: Ctrl-C ends this program in order, not git in the middle of its work.
+            return subprocess.Popen(
+                _words(arguments, settings),
+                cwd=self._folder,
+                env=environ,
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
+                stdout=pipe,
+                stderr=pipe,
+                start_new_session=True,
+            )
+        except OSError:
             self._no_git()
         except ValueError as error:  # a NUL in an argument
-            raise GitError("a name holds a NUL byte", where=str(self._folder), fix="correct the name") from error
+            raise self._nul() from error
 
-    def _open(self) -> Any:
-        if self._git is None:
-            try:
-                from git.cmd import Git
-            except ImportError:
-                self._no_git()
-            if Git.GIT_PYTHON_GIT_EXECUTABLE is None:  # the import fails the first time only
-                self._no_git()
-            self._git = Git(str(self._folder))
-        return self._git
+    def _nul(self) -> GitError:
+        return GitError("a name holds a NUL byte", where=str(self._folder), fix="correct the name")
 
     def _no_git(self) -> NoReturn:
         raise GitError("git cannot be started", where=str(self._folder), fix="install git and put it on PATH") from None
+
+
+def _words(arguments: Sequence[str], settings: Sequence[str]) -> list[str]:
+    return ["git", *(word for setting in (*_SETTINGS, *settings) for word in ("-c", setting)), *arguments]
 
 
 @contextmanager
@@ -181,6 +194,8 @@ def _stdin(given: bytes | None) -> Iterator[IO[bytes] | None]:
     if given is None:
         yield None
         return
+    import tempfile
+
     with tempfile.TemporaryFile() as file:
         file.write(given)
         file.seek(0)

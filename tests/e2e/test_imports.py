@@ -32,7 +32,7 @@ finally:
     open({file!r}, "w").write("\\n".join(name for name, module in sys.modules.items() if module is not None))
 """
 
-#: Command → what of `HEAVY` it may import. A live system takes httpx, a history takes git.
+#: Command → what of `HEAVY` it may import. A live system takes httpx, a remote takes GitPython.
 COMMANDS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("--version",), ""),
     (("completion", "bash"), ""),
@@ -41,6 +41,7 @@ COMMANDS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("schema", "print", "plan"), "yaml"),
     (("validate",), "yaml"),
     (("validate", "--json"), "yaml"),
+    (("validate", "--since", "HEAD"), "yaml"),
     (("status",), "yaml git httpx platformdirs asyncio.events"),
     (("plan",), "yaml git httpx platformdirs asyncio.events"),
     (("plan", "--json"), "yaml git httpx platformdirs asyncio.events"),
