@@ -14,7 +14,8 @@ from reconciler.cli.output import emit, emit_json, note
 from reconciler.core.model import Json
 from reconciler.core.safe import safe
 from reconciler.errors import ExitCode
-from reconciler.workflows.recording import Recorded, ingest_source, pull_trail
+from reconciler.workflows.pulling import pull_events
+from reconciler.workflows.recording import Recorded, ingest_source
 
 
 class _Events(Command, click.Group):
@@ -49,14 +50,14 @@ def ingest_command(ctx: Context, source: Path, mapping: str, out: Path, format: 
 @format_options("text", "json")
 @click.pass_context
 def pull_command(ctx: Context, targets: tuple[str, ...], out: Path, format: str) -> int:
-    """Add what is new in a target's audit trail to a folder of events.
+    """Add to a folder of events what is new in a target's audit trail, and the requests its server judged.
 
-    Some trails keep only their newest entries: pull on a schedule.
+    Some trails keep only their newest entries: pull on a schedule. One folder is the history of one system.
 
     \b
     reconciler events pull --target neosc --out events
     """
-    _print(ctx, pull_trail(session_of(ctx), targets, out), out)
+    _print(ctx, pull_events(session_of(ctx), targets, out, _progress), out)
     return ExitCode.DONE
 
 
@@ -73,7 +74,7 @@ def _progress(count: int) -> None:
 def _print(ctx: Context, recorded: Recorded, out: Path) -> None:
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-    for text in recorded.refused:
+    for text in recorded.warnings:
         note(f"warning: {safe(text, 500)}")
     if wants_json(ctx):
         emit_json(recorded_to_json(recorded))

@@ -23,7 +23,7 @@ from reconciler.core.model import Json
 from reconciler.errors import ReconcilerError
 from reconciler.impact.kinds import SETS, kind_of, set_key, stored_name
 from reconciler.semantics.columns import COLUMNS
-from reconciler.semantics.events import Event, parse_event
+from reconciler.semantics.events import Event
 
 FORMAT: Final = "reconciler.events/1"
 MANIFEST: Final = "manifest.json"
@@ -57,12 +57,18 @@ class Stored:
 
 
 def write_events(
-    folder: Path, events: Iterable[Event], *, mapping: Mapping[str, Json], rejected: Callable[[], int] = int
+    folder: Path,
+    events: Iterable[Event],
+    *,
+    mapping: Mapping[str, Json],
+    rejected: Callable[[], int] = int,
+    kept: Stored | None = None,
 ) -> Stored:
     """Write *events*, in any order, as the folder; what was there before is replaced once everything is written.
 
     Of several events with one id the earliest counts, then the first that came. `seq` is the position in the order
-    (ts_us, event_id). *rejected* is asked, once all are read, how many records were none.
+    (ts_us, event_id). *rejected* is asked, once all are read, how many records were none; *mapping* is read then, too.
+    With *kept*, what `read_manifest` says of the folder, the events that it holds stay, as those that came first.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".events-", dir=folder.parent) as work:
@@ -70,21 +76,37 @@ def write_events(
         try:
             spill = _quoted(Path(work, "spill"))
             connection.execute(f"SET memory_limit = '{_MEMORY}'; SET temp_directory = {spill}; SET TimeZone = 'UTC'")
-            _insert(connection, events)
+            connection.register("nothing", SCHEMA.empty_table())
+            connection.execute("CREATE TABLE raw AS SELECT * FROM nothing")
+            if kept is not None:
+                _insert_kept(connection, folder)
+            _insert(connection, events, 0 if kept is None else kept.events)
             made = Path(work, "made")
             made.mkdir()
-            stored = _finish(connection, made, mapping, rejected())
+            stored = _finish(connection, made, mapping, rejected(), kept)
         finally:
             connection.close()
         _replace(made, folder)
     return stored
 
 
-def _insert(connection: Any, events: Iterable[Event]) -> None:
-    connection.register("nothing", SCHEMA.empty_table())
-    connection.execute("CREATE TABLE raw AS SELECT * FROM nothing")
+def _insert_kept(connection: Any, folder: Path) -> None:
+    paths = _paths_of(folder)
+    if paths:
+        connection.execute(
+            f"INSERT INTO raw BY NAME SELECT * EXCLUDE ({', '.join(SETS)}), seq AS nr "  # noqa: S608 # nosec B608 - names of ours
+            f"FROM read_parquet([{', '.join(map(_quoted, paths))}], hive_partitioning = false)"
+        )
+
+
+def _paths_of(folder: Path) -> list[Path]:
+    return sorted(folder.glob("date=*/*.parquet"))
+
+
+def _insert(connection: Any, events: Iterable[Event], first: int) -> None:
     for start, rows in _batches(events):
-        batch = pa.Table.from_pylist([_row(event, start + at) for at, event in enumerate(rows)], SCHEMA)
+        numbered = enumerate(rows, first + start)
+        batch = pa.Table.from_pylist([_row(event, number) for number, event in numbered], SCHEMA)
         connection.register("batch", batch)
         connection.execute("INSERT INTO raw SELECT * FROM batch")
         connection.unregister("batch")
@@ -109,7 +131,7 @@ def _row(event: Event, number: int) -> dict[str, Any]:
     return {**row, "nr": number}
 
 
-def _finish(connection: Any, made: Path, mapping: Mapping[str, Json], rejected: int) -> Stored:
+def _finish(connection: Any, made: Path, mapping: Mapping[str, Json], rejected: int, kept: Stored | None) -> Stored:
     """Sort, number, write the days and the manifest."""
     connection.execute(
         "CREATE TABLE events AS SELECT * EXCLUDE (nr, seq), "
@@ -136,7 +158,9 @@ def _finish(connection: Any, made: Path, mapping: Mapping[str, Json], rejected: 
         )
         files[f"date={text}/events.parquet"] = _sha256(path)
     columns = _facts(connection, count, mapping)
-    stored = Stored(count, len(days), first, last, total - count, rejected, columns, mapping)
+    duplicates = total - count + (0 if kept is None else kept.duplicates)
+    rejected += 0 if kept is None else kept.rejected
+    stored = Stored(count, len(days), first, last, duplicates, rejected, columns, mapping)
     (made / MANIFEST).write_text(
         json.dumps(_manifest(stored, files), indent=2, sort_keys=True) + "\n", encoding="utf-8"
     )
@@ -242,15 +266,16 @@ def _no_events(folder: Path, what: str) -> ReconcilerError:
     )
 
 
-def read_events(folder: Path) -> Iterator[Event]:
-    """Yield the events of a folder in their order."""
-    import pyarrow.parquet as pq
-
-    for path in sorted(folder.glob("date=*/*.parquet")):
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(_BATCH, columns=[*COLUMNS]):
-                for row in batch.to_pylist():
-                    event = parse_event(row)
-                    if not isinstance(event, Event):
-                        raise _no_events(path, f"holds a row that is no event: {event[0].what}")
-                    yield event
+def known_ids(folder: Path, ids: Iterable[str]) -> frozenset[str]:
+    """Return which of *ids* the folder has an event of; none where there is no folder."""
+    paths = _paths_of(folder)
+    if not paths:
+        return frozenset()
+    files = ", ".join(map(_quoted, paths))
+    with duckdb.connect() as connection:
+        connection.register("asked", pa.table({"event_id": pa.array(list(ids), pa.string())}))
+        rows = connection.execute(
+            f"SELECT event_id FROM asked SEMI JOIN read_parquet([{files}], hive_partitioning = false) "  # noqa: S608 # nosec B608 - paths, quoted
+            "USING (event_id)"
+        ).fetchall()
+    return frozenset(row[0] for row in rows)

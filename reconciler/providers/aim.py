@@ -8,7 +8,7 @@ every trouble of its database, and its oldest form shows other organisations' po
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from reconciler.core.model import (
@@ -37,6 +37,7 @@ from reconciler.providers.aim_wire import (
     toggle_content,
 )
 from reconciler.providers.fate import Told
+from reconciler.providers.history import MOST_PARTS, Judged
 from reconciler.providers.http import Sent, Transport, quote_id
 from reconciler.providers.receipts import make_receipt, not_sendable
 from reconciler.providers.wire import Reply, WireError, expect_object, expect_text
@@ -135,6 +136,19 @@ class AimProvider:
             self._mark(path, headers)
         trail = self._transport.find(READ, trail_from_wire)
         return Trail((), available=False, complete=False) if trail is None else trail
+
+    def fetch_trail_parts(self) -> Iterator[Trail]:
+        """Every read adds an entry, so a part begins with what the one before ended with."""
+        trail = self.fetch_trail()
+        yield trail
+        read = TRAIL_CAP
+        while not trail.complete and read < MOST_PARTS * TRAIL_CAP:
+            trail = self._transport.get(f"{READ}&offset={read}", trail_from_wire)
+            yield trail
+            read += TRAIL_CAP
+
+    def fetch_judged(self, after: int) -> Iterator[Judged] | None:
+        return None
 
     def send(self, mutation: Mutation) -> Receipt:
         try:

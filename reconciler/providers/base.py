@@ -6,9 +6,11 @@ knows no git. Every provider passes the same contract suite (`tests/providers/te
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from reconciler.core.model import Capabilities, Listing, LivePolicy, Mutation, Receipt, Trail
+from reconciler.providers.history import Judged
 
 
 class Provider(Protocol):
@@ -33,6 +35,20 @@ class Provider(Protocol):
 
     def fetch_trail(self) -> Trail:
         """Read the audit trail, newest first, as far back as one read reaches."""
+        ...
+
+    def fetch_trail_parts(self) -> Iterator[Trail]:
+        """Read the audit trail part by part, newest first, as far back as the API lets one go on reading.
+
+        The last part is `complete` when the trail begins there. That it comes in parts, `fetch_listing` heard.
+        """
+        ...
+
+    def fetch_judged(self, after: int) -> Iterator[Judged] | None:
+        """Read the requests that the server judged after number *after*, oldest first.
+
+        None where it does not list them, which the last `fetch_listing` heard.
+        """
         ...
 
     def send(self, mutation: Mutation) -> Receipt:

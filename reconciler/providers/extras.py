@@ -21,9 +21,11 @@ from reconciler.providers.wire import WireError
 ETAGS: Final = "etags"
 _KEYS: Final = "idempotency-keys"
 _SETS: Final = "set-toggle"
+_EVENTS: Final = "events"
 #: What a list is asked for when it can show the tag of each policy.
 _TAGGED: Final[Mapping[str, str]] = {"etags": "true"}
-_KNOWN: Final = frozenset((ETAGS, _KEYS, _SETS))
+_CURSORS: Final = "cursors"
+_KNOWN: Final = frozenset((_CURSORS, ETAGS, _EVENTS, _KEYS, _SETS))
 _ETAG = re.compile(r'"[\x21\x23-\x7e]{1,200}"')
 
 
@@ -68,6 +70,16 @@ class Extras:
     def hear(self, headers: Mapping[str, str]) -> None:
         """Take note of what a list's reply announces."""
         self._announced = read_announced(headers)
+
+    @property
+    def cursors(self) -> bool:
+        """Whether lists come in parts."""
+        return _CURSORS in self._announced
+
+    @property
+    def events(self) -> bool:
+        """Whether the requests that were judged can be listed."""
+        return _EVENTS in self._announced
 
     @property
     def tags(self) -> bool:

@@ -5,7 +5,7 @@ Create, update and delete are announced and used only where a target says `crud:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from reconciler.core.model import (
@@ -23,6 +23,7 @@ from reconciler.core.model import (
 from reconciler.providers.entries import entries_from_wire
 from reconciler.providers.extras import Extras, take_etag, with_etag
 from reconciler.providers.fate import Told
+from reconciler.providers.history import Judged, judged_parts, trail_parts
 from reconciler.providers.http import Sent, Transport, quote_id
 from reconciler.providers.receipts import make_receipt, not_sendable
 from reconciler.providers.wire import (
@@ -112,6 +113,14 @@ class NeoscProvider:
     def fetch_trail(self) -> Trail:
         trail = self._transport.find("/audit-logs", trail_from_wire)
         return Trail((), available=False, complete=False) if trail is None else trail
+
+    def fetch_trail_parts(self) -> Iterator[Trail]:
+        if self._extras.cursors:
+            return trail_parts(self._transport, "/audit-logs", trail_from_wire)
+        return iter((self.fetch_trail(),))
+
+    def fetch_judged(self, after: int) -> Iterator[Judged] | None:
+        return judged_parts(self._transport, "/events", after) if self._extras.events else None
 
     def send(self, mutation: Mutation) -> Receipt:
         try:

@@ -6,7 +6,7 @@ PUT replaces the whole policy on some servers and keeps what is left out on othe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from reconciler.core.annotation import append_trailer, strip_trailer
@@ -26,6 +26,7 @@ from reconciler.errors import LiveError
 from reconciler.providers.entries import entries_from_wire
 from reconciler.providers.extras import Extras, read_etag, take_etag, with_etag
 from reconciler.providers.fate import Told
+from reconciler.providers.history import Judged, judged_parts, trail_parts
 from reconciler.providers.http import Sent, Transport, quote_id
 from reconciler.providers.receipts import make_receipt, not_sendable
 from reconciler.providers.wire import (
@@ -45,6 +46,7 @@ from reconciler.providers.wire import (
 POLICIES: Final = "/admin/security-policies"
 SETTINGS: Final = "/admin/enforcement-settings"
 TRAIL: Final = "/admin/audit-logs"
+EVENTS: Final = "/admin/events"
 TRAIL_CAP: Final = 100
 WAVE: Final = 256
 _FIELDS: Final[Mapping[str, type[Any]]] = {
@@ -132,6 +134,14 @@ class OpenA2AProvider:
     def fetch_trail(self) -> Trail:
         trail = self._transport.find(TRAIL, trail_from_wire)
         return Trail((), available=False, complete=False) if trail is None else trail
+
+    def fetch_trail_parts(self) -> Iterator[Trail]:
+        if self._extras.cursors:
+            return trail_parts(self._transport, TRAIL, trail_from_wire)
+        return iter((self.fetch_trail(),))
+
+    def fetch_judged(self, after: int) -> Iterator[Judged] | None:
+        return judged_parts(self._transport, EVENTS, after) if self._extras.events else None
 
     def send(self, mutation: Mutation) -> Receipt:
         try:

@@ -7,7 +7,7 @@ author can write, never the audit trail: a snapshot names nobody. It is read wit
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -24,6 +24,7 @@ from reconciler.core.model import (
 )
 from reconciler.core.safe import quoted, safe
 from reconciler.errors import ReconcilerError
+from reconciler.providers.history import Judged
 from reconciler.providers.wire import (
     WireError,
     decode_json,
@@ -74,6 +75,13 @@ class SnapshotProvider:
     def fetch_trail(self) -> Trail:
         """A snapshot has no trail: who edited a policy is not for everybody who may read a pull request."""
         return Trail((), available=False, complete=False)
+
+    def fetch_trail_parts(self) -> Iterator[Trail]:
+        return iter((self.fetch_trail(),))
+
+    def fetch_judged(self, after: int) -> Iterator[Judged] | None:
+        """A snapshot has no requests, either: they name people, too."""
+        return None
 
     def send(self, mutation: Mutation) -> Receipt:
         raise AssertionError("nothing is ever sent to a snapshot")

@@ -175,6 +175,7 @@ class Watched:
     def __init__(self, inner: Provider, network: Network, process: Process) -> None:
         self._inner, self._network, self._process = inner, network, process
         self.fetch_listing, self.fetch_one, self.fetch_trail = inner.fetch_listing, inner.fetch_one, inner.fetch_trail
+        self.fetch_trail_parts, self.fetch_judged = inner.fetch_trail_parts, inner.fetch_judged
 
     @property
     def name(self) -> str:
