@@ -57,10 +57,12 @@ def with_etag(policy: LivePolicy, etag: str | None) -> LivePolicy:
 class Extras:
     """What the server announced on its last list, and the conditions that requests are sent under because of it.
 
-    *make_nonce* names the run, once something is sent that has to name it.
+    *make_nonce* names the run, once something is sent that has to name it. `in_parts`: the list was too large for one
+    reply.
     """
 
     def __init__(self, make_nonce: Callable[[], str]) -> None:
+        self.in_parts = False
         self._announced: frozenset[str] = frozenset()
         self._make_nonce = make_nonce
         self._run: str | None = None
@@ -70,6 +72,11 @@ class Extras:
     def hear(self, headers: Mapping[str, str]) -> None:
         """Take note of what a list's reply announces."""
         self._announced = read_announced(headers)
+
+    def has_parts(self, headers: Mapping[str, str]) -> bool:
+        """Take note of what a list announces that was too large, and tell whether it can be asked for in parts."""
+        self.hear(headers)
+        return _CURSORS in self._announced
 
     @property
     def cursors(self) -> bool:

@@ -25,6 +25,7 @@ from reconciler.providers.extras import Extras, take_etag, with_etag
 from reconciler.providers.fate import Told
 from reconciler.providers.history import Judged, judged_parts, trail_parts
 from reconciler.providers.http import Sent, Transport, quote_id
+from reconciler.providers.parts import Policies, Source, doubt_of, fetch_list
 from reconciler.providers.receipts import make_receipt, not_sendable
 from reconciler.providers.wire import (
     Reply,
@@ -76,6 +77,7 @@ class NeoscProvider:
         self._transport = transport
         self._has_seen_defaults = False
         self._extras = Extras(transport.make_nonce)
+        self._source = Source(transport, self._extras, "/policies", policies_from_wire, doubt_list, settings.budget)
 
     @property
     def name(self) -> str:
@@ -95,14 +97,7 @@ class NeoscProvider:
         return listing
 
     def _fetch_listing(self) -> Listing:
-        query = self._extras.query
-
-        def parse(reply: Reply) -> tuple[tuple[LivePolicy, ...], str | None]:
-            found = listing_from_wire(reply, tagged=query is not None)
-            self._extras.hear(reply.headers)
-            return found
-
-        policies, reason = self._transport.get("/policies", parse, query=query)
+        policies, reason = fetch_list(self._source)
         return Listing(policies, complete=reason is None, reason=reason, read_at=self._transport.clock.now())
 
     def fetch_one(self, policy_id: str) -> LivePolicy | None:
@@ -135,28 +130,22 @@ class NeoscProvider:
 # -------------------------------------------------------------------------------------------- from the wire
 
 
-def listing_from_wire(reply: Reply, *, tagged: bool = False) -> tuple[tuple[LivePolicy, ...], str | None]:
-    """Return the policies of a list, and why it may not be all of them (None: it is proven to be).
-
-    *tagged*: each was asked for with its tag.
-    """
+def policies_from_wire(reply: Reply, tagged: bool) -> Policies:
+    """Return the policies of a list, or of a part of it; *tagged*: each was asked for with its tag."""
     values = expect_array(reply.value, "the list of policies")
     pairs = [take_etag(value) if tagged else (value, None) for value in values]
-    policies = tuple(
-        with_etag(policy_from_wire(value, f"policy {index}"), tag) for index, (value, tag) in enumerate(pairs)
-    )
-    return policies, _doubt(policies, header_count(reply.headers, "x-total-count"), framed=reply.framed)
+    return tuple(with_etag(policy_from_wire(value, f"policy {index}"), tag) for index, (value, tag) in enumerate(pairs))
 
 
-def _doubt(policies: tuple[LivePolicy, ...], total: int | None, *, framed: bool) -> str | None:
-    count = len(policies)
-    if len({policy.id for policy in policies}) < count:
-        return "the list holds an id twice"
-    if total is not None:
-        return None if total == count else f"the list holds {count} policies, and its total is another number"
+def doubt_list(policies: Policies, reply: Reply) -> str | None:
+    """Why a list may not be all there is; None when it is proven to be."""
+    total, count = header_count(reply.headers, "x-total-count"), len(policies)
+    doubt = doubt_of(policies, () if total is None else (total,))
+    if doubt is not None or total is not None:
+        return doubt
     if count >= LIST_CAP:
         return f"NeoSC cuts its list at {LIST_CAP}, and this one holds {count} without a total"
-    return None if framed else "nothing in the reply proves that the list came whole"
+    return None if reply.framed else "nothing in the reply proves that the list came whole"
 
 
 def one_from_wire(reply: Reply) -> LivePolicy:

@@ -28,6 +28,7 @@ from reconciler.providers.extras import Extras, read_etag, take_etag, with_etag
 from reconciler.providers.fate import Told
 from reconciler.providers.history import Judged, judged_parts, trail_parts
 from reconciler.providers.http import Sent, Transport, quote_id
+from reconciler.providers.parts import Policies, Source, doubt_of, fetch_list
 from reconciler.providers.receipts import make_receipt, not_sendable
 from reconciler.providers.wire import (
     Reply,
@@ -97,6 +98,7 @@ class OpenA2AProvider:
         self._transport = transport
         self._annotates = settings.annotate == "description"
         self._extras = Extras(transport.make_nonce)
+        self._source = Source(transport, self._extras, POLICIES, self._policies, doubt_list, settings.budget)
 
     @property
     def name(self) -> str:
@@ -107,14 +109,7 @@ class OpenA2AProvider:
         return self._capabilities
 
     def fetch_listing(self) -> Listing:
-        query = self._extras.query
-
-        def parse(reply: Reply) -> tuple[tuple[LivePolicy, ...], str | None]:
-            found = self._listing(reply, tagged=query is not None)
-            self._extras.hear(reply.headers)
-            return found
-
-        policies, reason = self._transport.get(POLICIES, parse, query=query)
+        policies, reason = fetch_list(self._source)
         mode = self._transport.find(SETTINGS, mode_from_wire, absent=(404, 405))
         return Listing(policies, reason is None, reason, self._transport.clock.now(), mode)
 
@@ -154,17 +149,12 @@ class OpenA2AProvider:
     def _one(self, reply: Reply) -> LivePolicy:
         return self._policy(_unwrap(reply.value), "the policy")
 
-    def _listing(self, reply: Reply, *, tagged: bool) -> tuple[tuple[LivePolicy, ...], str | None]:
+    def _policies(self, reply: Reply, tagged: bool) -> Policies:
+        """The policies of a list, or of a part of it; *tagged*: each was asked for with its tag."""
         envelope = expect_object(reply.value, "the list of policies")
         values = expect_array(envelope.get("policies", MISSING), "policies")
         pairs = [take_etag(value) if tagged else (value, None) for value in values]
-        policies = tuple(
-            with_etag(self._policy(value, f"policy {index}"), tag) for index, (value, tag) in enumerate(pairs)
-        )
-        totals = {header_count(reply.headers, "x-total-count")} - {None}
-        if envelope.get("total") is not None:
-            totals.add(expect_count(envelope["total"], "total"))
-        return policies, _doubt(policies, totals)
+        return tuple(with_etag(self._policy(value, f"policy {index}"), tag) for index, (value, tag) in enumerate(pairs))
 
     def _policy(self, value: Json, what: str) -> LivePolicy:
         policy = policy_from_wire(value, what)
@@ -179,15 +169,13 @@ class OpenA2AProvider:
 # -------------------------------------------------------------------------------------------- from the wire
 
 
-def _doubt(policies: tuple[LivePolicy, ...], totals: set[int | None]) -> str | None:
+def doubt_list(policies: Policies, reply: Reply) -> str | None:
     """Why a list may not be all there is; None when its total proves that it is."""
-    if len({policy.id for policy in policies}) < len(policies):
-        return "the list holds an id twice"
-    if not totals:
-        return "the list has no total, so nothing proves that it is whole"
-    if totals != {len(policies)}:
-        return f"the list holds {len(policies)} policies, and its total is another number"
-    return None
+    told = expect_object(reply.value, "the list of policies").get("total")
+    counts = (header_count(reply.headers, "x-total-count"), None if told is None else expect_count(told, "total"))
+    totals = [count for count in counts if count is not None]
+    doubt = doubt_of(policies, totals)
+    return doubt if doubt or totals else "the list has no total, so nothing proves that it is whole"
 
 
 def policy_from_wire(value: Json, what: str) -> LivePolicy:

@@ -14,15 +14,15 @@ from tests.support.servers import RunningServer, reference_server
 MFA = "pol-mfa-required"
 
 
-@pytest.fixture
-def server() -> Iterator[RunningServer]:
-    with reference_server() as running:
+@pytest.fixture(params=[None, pytest.param(1, marks=pytest.mark.heavy)], ids=["whole lists", "lists in parts"])
+def server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
+    with reference_server(parts_of=request.param) as running:
         yield running
 
 
-@pytest.fixture
-def crud_server() -> Iterator[RunningServer]:
-    with reference_server(neosc_crud=True) as running:
+@pytest.fixture(params=[None, 1], ids=["whole lists", "lists in parts"])
+def crud_server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
+    with reference_server(neosc_crud=True, parts_of=request.param) as running:
         yield running
 
 

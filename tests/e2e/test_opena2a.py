@@ -17,9 +17,9 @@ from tests.support.servers import RunningServer, reference_server
 FILE = "policies/opena2a/limit.yaml"
 
 
-@pytest.fixture
-def server() -> Iterator[RunningServer]:
-    with reference_server() as running:
+@pytest.fixture(params=[None, pytest.param(1, marks=pytest.mark.heavy)], ids=["whole lists", "lists in parts"])
+def server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
+    with reference_server(parts_of=request.param) as running:
         yield running
 
 

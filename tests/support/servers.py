@@ -18,6 +18,7 @@ from reconciler.server.edge import App, Message, Receive, Send
 from reconciler.server.main import running
 from reconciler.server.options import ServerOptions
 from reconciler.server.store import Store, open_store
+from tests.support.long_lists import LongLists
 
 SERVICE = "gitops@example.com"
 #: scrypt that costs nothing: tests log in often.
@@ -93,17 +94,25 @@ class _Recorder:
 
 @contextmanager
 def reference_server(
-    *, db: str = ":memory:", email: str = SERVICE, clock: Clock | None = None, **options: Any
+    *,
+    db: str = ":memory:",
+    email: str = SERVICE,
+    clock: Clock | None = None,
+    parts_of: int | None = None,
+    **options: Any,
 ) -> Iterator[RunningServer]:
     """A server over a fresh (or the given) database; stopped, with its connections, when the block ends.
 
-    *options* are those of `ServerOptions`.
+    *parts_of*: its lists of policies are too long for one reply and come in parts of so many. *options* are those of
+    `ServerOptions`.
     """
     store = open_store(db, clock=clock, password_cost=CHEAP)
     log: list[SeenRequest] = []
     try:
         token = store.add_token(email, "admin")
-        with running(_Recorder(create_app(store, ServerOptions(**options)), log)) as url:
+        app: App = create_app(store, ServerOptions(**options))
+        app = app if parts_of is None else LongLists(app, parts_of)
+        with running(_Recorder(app, log)) as url:
             yield RunningServer(url, token, store, log)
     finally:
         store.close()
