@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
+from operator import eq, ge, gt, le, lt
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 import ibis
 import ibis.expr.types as ir
+from ibis.util import gen_name
 
 from reconciler.errors import ReconcilerError
 from reconciler.impact.columns import decoder, expression, is_unknown, negated
@@ -22,7 +24,7 @@ from reconciler.semantics.predicates import predicate
 #: More distinct values than this are not fetched.
 MOST_VALUES: Final = 2_000_000
 #: Up to here a list stands in the query; a longer one is joined.
-_MOST_LITERALS: Final = 256
+MOST_LITERALS: Final = 256
 _MINUTE_US: Final = 60_000_000
 _Truths: TypeAlias = "list[tuple[tuple[Any, ...], bool | None]]"
 
@@ -33,7 +35,9 @@ class Values:
     def __init__(self, events: ir.Table) -> None:
         self.events = events
         self._found: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+        self._truths: dict[Lift, _Truths] = {}
         self._span: tuple[int, int] | None = None
+        self._kept: list[Any] = []
 
     def of(self, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
         """Return every combination of stored values without a null; raises ReconcilerError where they are too many."""
@@ -51,6 +55,31 @@ class Values:
             self._found[columns] = list(zip(*(column.to_pylist() for column in arrow.columns), strict=True))
         return self._found[columns]
 
+    def truths(self, lift: Lift) -> _Truths:
+        """Return what the predicate says of each distinct combination; None for one that cannot be read."""
+        if lift not in self._truths:
+            holds = predicate(lift)
+            decoders = [decoder(column) for column in lift.columns]
+            self._truths[lift] = [(row, _ask(holds, decoders, row)) for row in self.of(lift.columns)]
+        return self._truths[lift]
+
+    def keep(self, table: ir.Table) -> Any:
+        """Return the rows of a relation as a temporary table of the same engine, so that they are computed once.
+
+        It goes with the connection, or with `release` where an engine knows no temporary tables (Spark).
+        """
+        engine = self.events.get_backend()
+        if engine.name == "pyspark":
+            kept = table.cache()
+            self._kept.append(kept)
+            return kept
+        return engine.create_table(gen_name("kept"), table, schema=table.schema(), temp=True)
+
+    def release(self) -> None:
+        """Drop what outlives a connection; nothing that came of `keep` is read again."""
+        while self._kept:
+            self._kept.pop().release()
+
     @property
     def span(self) -> tuple[int, int] | None:
         """The first and the last instant in the table; None when it is empty."""
@@ -61,11 +90,14 @@ class Values:
         return self._span
 
 
-def truth_of(lift: Lift, values: Values) -> _Truths:
-    """Return what the predicate says of each distinct combination; None for one that cannot be read."""
-    holds = predicate(lift)
-    decoders = [decoder(column) for column in lift.columns]
-    return [(row, _ask(holds, decoders, row)) for row in values.of(lift.columns)]
+#: How a number is compared with a constant.
+_OPS: Final[dict[str, Any]] = {"<": lt, "<=": le, ">": gt, ">=": ge, "=": eq}
+
+
+def compare(op: str) -> Callable[[Any, Any], Any]:
+    """Return the comparison that a tree calls *op*."""
+    chosen: Callable[[Any, Any], Any] = _OPS[op]
+    return chosen
 
 
 def _ask(
@@ -82,7 +114,7 @@ def add_lift(table: ir.Table, lift: Lift, values: Values, name: str) -> ir.Table
         return table.mutate(**{name: later - earlier >= lift.arguments[0]})
     if lift.test == "mentions" and len(lift.columns) > 1:
         return _add_mentions(table, lift, values, name)
-    truths = truth_of(lift, values)
+    truths = values.truths(lift)
     if len(lift.columns) == 1:
         few = _by_literals(expression(table, lift.columns[0]), truths)
         if few is not None:
@@ -94,7 +126,7 @@ def _by_literals(column: ir.Value, truths: _Truths) -> ir.Value | None:
     """The truth as a list that stands in the query, of the values that are true or of those that are not; if short."""
     lists = {truth: [row[0] for row, each in truths if each is truth] for truth in (True, False, None)}
     listed = len(lists[True]) <= len(lists[False])
-    if max(len(lists[listed]), len(lists[None])) > _MOST_LITERALS:
+    if max(len(lists[listed]), len(lists[None])) > MOST_LITERALS:
         return None
     readable = column.notnull()
     if lists[None]:
@@ -155,7 +187,7 @@ def intervals_of(node: LocalTime, low_us: int, high_us: int) -> list[tuple[int, 
 def add_local_time(table: ir.Table, node: LocalTime, values: Values, name: str) -> ir.Table:
     """Return *table* with the truth of *node*; never null."""
     intervals = intervals_of(node, *values.span) if values.span else []
-    if len(intervals) <= _MOST_LITERALS:
+    if len(intervals) <= MOST_LITERALS:
         each = [(table.ts_us >= start) & (table.ts_us < end) for start, end in intervals]
         return table.mutate(**{name: ibis.or_(*each) if each else ibis.literal(False)})
     minutes = [minute for start, end in intervals for minute in range(start // _MINUTE_US, end // _MINUTE_US)]

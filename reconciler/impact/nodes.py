@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from functools import reduce
 from itertools import count
-from operator import and_, eq, ge, gt, le, lt, or_
-from typing import Any, Final, TypeAlias
+from operator import and_, or_
+from typing import TypeAlias
 
 import ibis.expr.types as ir
 
 from reconciler.impact.columns import decoder, expression, negated
-from reconciler.impact.lift import Values, add_lift, add_local_time
+from reconciler.impact.lift import Values, add_lift, add_local_time, compare
 from reconciler.impact.windows import (
     add_age,
     add_baseline,
@@ -28,7 +28,6 @@ from reconciler.impact.windows import (
 from reconciler.semantics import ast
 from reconciler.semantics.ast import And, Cmp, Is, Lift, LocalTime, Node, Not, Null, Or, Sure
 
-_OPS: Final[dict[str, Any]] = {"<": lt, "<=": le, ">": gt, ">=": ge, "=": eq}
 Names: TypeAlias = "count[int]"
 
 
@@ -72,7 +71,7 @@ class Builder:
             case Is(column):
                 return table.mutate(**{name: expression(table, column)}), name
             case Cmp(column, op, value):
-                return table.mutate(**{name: _OPS[op](expression(table, column), value)}), name
+                return table.mutate(**{name: compare(op)(expression(table, column), value)}), name
             case Lift():
                 return add_lift(table, node, self.values, name), name
             case LocalTime():
@@ -89,11 +88,11 @@ class Builder:
             case ast.Prev():
                 return add_prev(table, node, self.values, name), name
             case ast.Age(op=op):
-                return add_age(table, node, self.values, _OPS[op], name), name
+                return add_age(table, node, self.values, compare(op), name), name
             case ast.Gap(op=op):
-                return add_gap(table, node, self.values, _OPS[op], name), name
+                return add_gap(table, node, self.values, compare(op), name), name
             case ast.Seen(op=op):
-                return add_seen(table, node, self.values, _OPS[op], name), name
+                return add_seen(table, node, self.values, compare(op), name), name
             case ast.Baseline():
                 return add_baseline(table, node, self.values, name), name
 

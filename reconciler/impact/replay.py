@@ -15,6 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from reconciler.impact.lift import Values
+from reconciler.impact.narrow import narrowed, needed_by
 from reconciler.impact.outcomes import UNKNOWN, VIOLATES, outcomes, states_of
 from reconciler.impact.suspended import suspended
 from reconciler.semantics.classify import Shift
@@ -32,9 +33,9 @@ class Replay:
     """What a change does to the events of a table.
 
     `votes` has a row for each touched event and each policy that blocks it, or may, in one of the versions: `seq`,
-    `policy`, `old`, `new` (0 not, 1 unknown, 2 blocks). `shifts` has a row for each touched event: `seq`, `old`, `new`
-    (where it stands), `direct_old`, `direct_new` (without suspension) and `shift`, a value of `Shift`. `alerts` says
-    for each changed policy how many events newly alert, and how many no longer do.
+    `policy`, `old`, `new` (0 not, 1 unknown, 2 blocks). `shifts` has a row for each touched event: `seq`, `ts_us`,
+    `actor_id`, `old`, `new` (where it stands), `direct_old`, `direct_new` (without suspension) and `shift`, a value of
+    `Shift`. `alerts` says for each changed policy how many events newly alert, and how many no longer do.
     """
 
     changed: tuple[str, ...]
@@ -56,36 +57,67 @@ def _meaning(program: Program | None) -> Program | None:
     return replace(plain, on_missing=None) if program.on_missing is None else plain
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A changed policy: its two versions, and what each says of the events on which they can differ.
+
+    `is_whole` tells whether these are all events.
+    """
+
+    key: str
+    old: Program | None
+    new: Program | None
+    said: tuple[ir.Table | None, ir.Table | None]
+    is_whole: bool
+
+
 def replay(old: Version, new: Version, events: ir.Table, values: Values | None = None) -> Replay:
     """Return what the change from *old* to *new* does to *events*; outcomes as they are known, as if in strict mode."""
     values = values or Values(events)
     changed = changed_keys(old, new)
-    sides = {key: tuple(_loud(version.get(key), events, values) for version in (old, new)) for key in changed}
-    alerts = {key: _alerts(*pair) for key, pair in sides.items()}
-    both = (_both(key, old.get(key), new.get(key), pair) for key, pair in sides.items())
-    votes = [table for table in both if table is not None]
-    differing = [table.filter(table.old != table.new).select("seq") for table in votes]
+    steps = [_step(key, old.get(key), new.get(key), events, values) for key in changed]
+    alerts = {step.key: _alerts(*step.said) for step in steps}
+    pairs = [(step, _both(step.key, step.old, step.new, step.said)) for step in steps]
+    differing = [votes.filter(votes.old != votes.new).select("seq") for _, votes in pairs if votes is not None]
     was = _held(old, changed, events, values)
     now = _held(new, changed, events, values)
-    touched = _seqs([*differing, *_either(was, now)])
-    if touched is None:
+    several = [*differing, *_either(was, now)]
+    if not several:
         return Replay(changed, _no_votes(), _no_shifts(), alerts)
-    near = events.semi_join(touched, "seq")
-    votes = [_store(table.semi_join(touched, "seq")) for table in votes]
+    touched = values.keep(reduce(ibis.union, several).distinct())
+    programs = [*old.values(), *(new[key] for key in changed if key in new)]
+    near = values.keep(events.semi_join(touched, "seq").select(needed_by(programs, events)))
+    votes = []
+    for step, whole in pairs:
+        if step.is_whole:
+            table = whole
+        else:
+            said = tuple(_loud(program, near, values) for program in (step.old, step.new))
+            table = _both(step.key, step.old, step.new, said)
+        votes += [] if table is None else [table.semi_join(touched, "seq")]
     for key in sorted(set(old) - set(changed)):
         table = _asked(key, old[key], near, events, values)
-        if table is not None:
-            votes.append(_store(table.semi_join(touched, "seq")))
-    held_old, held_new = (_everybody(version, changed, near, events, values) for version in (old, new))
-    every = reduce(ibis.union, votes) if votes else _no_votes()
-    return Replay(changed, every, _shifts(touched, every, _with(was, held_old), _with(now, held_new)), alerts)
+        votes += [] if table is None else [table.semi_join(touched, "seq")]
+    every = values.keep(reduce(ibis.union, votes)) if votes else _no_votes()
+    held = [_everybody(version, changed, near, events, values) for version in (old, new)]
+    return Replay(changed, every, values.keep(_shifts(near, every, _with(was, held[0]), _with(now, held[1]))), alerts)
+
+
+def _step(key: str, old: Program | None, new: Program | None, events: ir.Table, values: Values) -> _Step:
+    small = narrowed(old, new, events, values)
+    if small is not None:
+        small = values.keep(small.select(needed_by([each for each in (old, new) if each is not None], events)))
+    looked = events if small is None else small
+    said = [_loud(each, looked, values) for each in (old, new)]
+    kept = [None if each is None else values.keep(each) for each in said]
+    return _Step(key, old, new, (kept[0], kept[1]), small is None)
 
 
 def _loud(program: Program | None, events: ir.Table, values: Values) -> ir.Table | None:
-    """What one version of a changed policy says, fetched once; None where nobody would hear of it."""
+    """What one version of a policy says; None where nobody would hear of it."""
     if program is None or not program.enabled or not (program.effect in _LOUD or _quarantines(program)):
         return None
-    return _store(outcomes(program, events, values).select("seq", "outcome", "suspends"))
+    return outcomes(program, events, values).select("seq", "outcome", "suspends")
 
 
 def _alerts(old: ir.Table | None, new: ir.Table | None) -> tuple[int, int]:
@@ -162,7 +194,7 @@ def _reach(program: Program, near: ir.Table, events: ir.Table) -> ir.Table:
 def _held(version: Version, changed: Iterable[str], events: ir.Table, values: Values) -> ir.Table | None:
     """The events whose actor a changed policy suspends."""
     found = suspended((version[key] for key in changed if key in version and version[key].enabled), events, values)
-    return None if found is None else _store(found)
+    return None if found is None else values.keep(found)
 
 
 def _everybody(
@@ -176,7 +208,7 @@ def _everybody(
     ]
     tables = [suspended([each], _reach_of_actors(each, near, events), values) for each in several]
     known = [table for table in tables if table is not None]
-    return _store(reduce(lambda a, b: ibis.union(a, b, distinct=True), known)) if known else None
+    return values.keep(reduce(lambda a, b: ibis.union(a, b, distinct=True), known)) if known else None
 
 
 def _reach_of_actors(program: Program, near: ir.Table, events: ir.Table) -> ir.Table:
@@ -201,20 +233,23 @@ def _with(one: ir.Table | None, other: ir.Table | None) -> ir.Table | None:
 # --------------------------------------------------------------------------------------------------- shifts
 
 
-def _shifts(touched: ir.Table, votes: ir.Table, was: ir.Table | None, now: ir.Table | None) -> ir.Table:
+def _shifts(near: ir.Table, votes: ir.Table, was: ir.Table | None, now: ir.Table | None) -> ir.Table:
     doubted = (votes.old == UNKNOWN) != (votes.new == UNKNOWN)
     stands = votes.group_by("seq").aggregate(
         direct_old=votes.old.max(), direct_new=votes.new.max(), doubted=doubted.any()
     )
-    joined = touched.left_join(stands, touched.seq == stands.seq)
+    stands = stands.rename(v_seq="seq")
+    joined = near.left_join(stands, near.seq == stands.v_seq)
     rows = joined.select(
-        seq=touched.seq,
+        seq=joined["seq"],
+        ts_us=joined["ts_us"],
+        actor_id=joined["actor_id"],
         direct_old=joined["direct_old"].fill_null(0),
         direct_new=joined["direct_new"].fill_null(0),
         doubted=joined["doubted"].fill_null(False),
     )
     rows = _hold(_hold(rows, was, "old"), now, "new")
-    return _store(rows.mutate(shift=_shift(rows)).select("seq", "old", "new", "direct_old", "direct_new", "shift"))
+    return rows.mutate(shift=_shift(rows)).drop("doubted")
 
 
 def _hold(rows: ir.Table, held: ir.Table | None, side: str) -> ir.Table:
@@ -239,21 +274,11 @@ def _shift(rows: ir.Table) -> ir.Value:
     )
 
 
-def _seqs(tables: Iterable[ir.Table]) -> ir.Table | None:
-    several = list(tables)
-    return _store(reduce(ibis.union, several).distinct()) if several else None
-
-
-def _store(table: ir.Table) -> Any:
-    """The rows of a small relation, fetched once, so that nothing above asks for them again."""
-    return ibis.memtable(table.to_pyarrow())
-
-
 def _no_votes() -> Any:
     schema = {"seq": "int64", "old": "int64", "new": "int64", "policy": "string"}
     return ibis.memtable([], schema=schema)
 
 
 def _no_shifts() -> Any:
-    numbers = dict.fromkeys(("seq", "old", "new", "direct_old", "direct_new"), "int64")
-    return ibis.memtable([], schema={**numbers, "shift": "string"})
+    numbers = dict.fromkeys(("seq", "ts_us", "old", "new", "direct_old", "direct_new"), "int64")
+    return ibis.memtable([], schema={**numbers, "actor_id": "string", "shift": "string"})

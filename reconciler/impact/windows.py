@@ -6,7 +6,7 @@ no zone is converted, nothing is divided with rounding: buckets are `ts - ts % W
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isqrt
 from typing import Any, TypeAlias
 
@@ -14,6 +14,7 @@ import ibis
 import ibis.expr.types as ir
 
 from reconciler.core.canonical import ascii_lower
+from reconciler.impact.busy import busy, full, marked
 from reconciler.impact.columns import decoder, expression
 from reconciler.impact.lift import Values
 from reconciler.semantics.ast import Age, Baseline, Count, Distinct, Gap, Limit, Prev, Seen, Sum
@@ -82,20 +83,40 @@ def add_count(table: ir.Table, node: Count, values: Values, counted: str | None,
     wide, key = _keyed(table, node.key, values)
     if node.tumbling:
         wide = wide.mutate(b=_bucket(wide, node.window_us))
+        if counted is None and node.limit.adaptive is None:
+            most, limits = _limits(wide, node.limit, values)
+            part = full(wide.mutate(most=most), key, "b", limits[0] + 1)
+            hits = part.filter(_rows_before(part, [*key, "b"], counted) + 1 > part.most)
+            wide = marked(wide, hits, "hit")
+            return _close(table, wide, _all_known(wide, key), wide["hit"], name)
         number = _rows_before(wide, [*key, "b"], counted) + 1
         wide = wide.mutate(number=number)
         wide, limit = _limit(wide, node, values, key, counted)
         return _close(table, wide, _all_known(wide, key), wide["number"] > limit, name)
     most, limits = _limits(wide, node.limit, values)
     if counted is None:
-        window = _running(wide, key)
-        marks = {f"l{n}": wide.ts_us.lag(n).over(window) if n else wide.ts_us for n in limits}
-        wide = wide.mutate(**marks, most=most)
-        exceeded = {n: (wide.ts_us - wide[f"l{n}"] < node.window_us).fill_null(False) for n in limits}
-    else:
-        wide, exceeded = _count_some(wide, node, key, counted, limits, most)
-    value = wide["most"].cases(*exceeded.items(), else_=False) if len(limits) > 1 else exceeded[limits[0]]
-    return _close(table, wide, _all_known(wide, key), value, name)
+        wide = marked(wide, _often(wide.mutate(most=most), node, key, limits), "hit")
+        return _close(table, wide, _all_known(wide, key), wide["hit"], name)
+    wide, exceeded = _count_some(wide, node, key, counted, limits, most)
+    return _close(table, wide, _all_known(wide, key), _chosen(wide, exceeded), name)
+
+
+def _often(wide: ir.Table, node: Count, key: Sequence[str], limits: Sequence[int]) -> ir.Table:
+    """The events that have more than `most` in their window: the one that many before is not yet a window old."""
+    if limits[0] > 0:
+        wide = busy(wide, key, node.window_us, ibis.literal(1), limits[0] + 1)
+    window = _running(wide, key)
+    marks = {f"l{n}": wide.ts_us.lag(n).over(window) if n else wide.ts_us for n in limits}
+    wide = wide.mutate(**marks)
+    exceeded = {n: (wide.ts_us - wide[f"l{n}"] < node.window_us).fill_null(False) for n in limits}
+    return wide.filter(_chosen(wide, exceeded))
+
+
+def _chosen(wide: ir.Table, exceeded: Mapping[int, ir.Value]) -> ir.Value:
+    """Whether the limit of the row itself is exceeded."""
+    if len(exceeded) == 1:
+        return next(iter(exceeded.values()))
+    return wide["most"].cases(*exceeded.items(), else_=False)
 
 
 def _count_some(
@@ -183,12 +204,15 @@ def _streaks(wide: ir.Table, key: Sequence[str], width: int) -> ir.Table:
 
 def add_sum(table: ir.Table, node: Sum, values: Values, name: str) -> ir.Table:
     """At least so much of a column in (t − W, t]: a running sum less the running sum of what is W old."""
-    wide, key = _keyed(table, node.key, values)
-    wide = wide.mutate(amount=expression(wide, node.column).fill_null(0))
+    keyed, key = _keyed(table, node.key, values)
+    wide = keyed.mutate(amount=expression(keyed, node.column).fill_null(0))
+    if node.least > 0:
+        wide = busy(wide, key, node.window_us, wide.amount, node.least)
     all_so_far = wide.amount.sum().over(ibis.window(group_by=key, order_by=_order(wide), preceding=(None, 0)))
     old = ibis.range_window(group_by=key, order_by=wide.ts_us, preceding=(None, node.window_us))
     wide = wide.mutate(total=all_so_far, gone=wide.amount.sum().over(old).fill_null(0))
-    return _close(table, wide, _all_known(wide, key), wide.total - wide.gone >= node.least, name)
+    keyed = marked(keyed, wide.filter(wide.total - wide.gone >= node.least), "hit")
+    return _close(table, keyed, _all_known(keyed, key), keyed["hit"], name)
 
 
 def add_distinct(table: ir.Table, node: Distinct, values: Values, name: str) -> ir.Table:
