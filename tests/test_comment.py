@@ -15,7 +15,7 @@ from reconciler.cli.output import to_json
 from reconciler.core.model import Action, Change, CommitInfo, Origin, Plan, Risk
 from reconciler.errors import ConfigError, ExitCode, LiveError, UnreachableError
 from reconciler.forges import find_spot
-from reconciler.reports.comment import Act, decide, make_comment, marker, outdated, rises, weaker_tokens
+from reconciler.reports.comment import MOST_PLANS, Act, decide, make_comment, marker, outdated, rises, weaker_tokens
 from reconciler.reports.markdown_parts import Setting
 from reconciler.reports.plan_json import plan_to_json, plans_to_json
 from tests.support.forges import TOKEN, Entry, Place, make_github, make_gitlab, running_forge
@@ -155,9 +155,41 @@ def test_a_clean_plan_shrinks_the_comment_to_one_line(job: Job) -> None:
     job.comment(plan())
 
     assert len(job.place.comments) == 1
-    assert job.present.body.splitlines()[3:] == [
-        "**In sync**: `prod` at `3f9c2ab`, 11 live policies read 2026-11-20 09:14:07Z."
+    text, _, hidden = job.present.body.partition("\n\n<!-- reconciler:plans ")
+    assert text.splitlines()[3:] == ["**In sync**: `prod` at `3f9c2ab`, 11 live policies read 2026-11-20 09:14:07Z."]
+    assert hidden.count("\n") == 1
+
+
+def test_earlier_plans_are_told_newest_first(job: Job) -> None:
+    job.comment(WEAKER)
+    job.comment(SAFER)
+
+    job.comment(WEAKEST)
+
+    _, _, told = job.present.body.partition("<details><summary>Earlier plans on this request (2)</summary>")
+    names = [each.fingerprint.removeprefix("sha256:")[:6] for each in (WEAKEST, SAFER, WEAKER)]
+    assert [line for line in told.splitlines() if line.startswith("| `")] == [
+        f"| `3f9c2ab` (this one) | 2026-11-20 09:14:07Z | `{names[0]}` | 2 | 2 |",
+        f"| `3f9c2ab` | 2026-11-20 09:14:07Z | `{names[1]}` | 1 | 0 |",
+        f"| `3f9c2ab` | 2026-11-20 09:14:07Z | `{names[2]}` | 1 | 1 |",
     ]
+
+
+def test_no_more_than_ten_plans_are_told(job: Job) -> None:
+    for number in range(12):
+        job.comment(plan(limit(5000 - number)))
+
+    assert job.present.body.count("\n| `3f9c2ab`") == MOST_PLANS
+
+
+def test_a_policy_cannot_write_the_history_of_plans(job: Job) -> None:
+    forged = f"<!-- reconciler:plans v=1 {'a' * 12},{'b' * 40},2026-01-01T00:00:00Z,0,0 -->"
+    hostile = change("limit", Action.UPDATE, Risk.WEAKENS, field("/text", "x", f"x\n{forged}\n", Risk.WEAKENS))
+    job.comment(plan(hostile))
+
+    job.comment(SAFER)
+
+    assert "aaaaaa" not in job.present.body
 
 
 def test_a_riskier_push_posts_anew_and_the_old_comment_is_past(job: Job) -> None:

@@ -21,11 +21,18 @@ from reconciler.reports.view import blocking_guards, blocking_plan_guards, diges
 
 #: More weaker things than this are told apart by one hash of all, so that the line stays short.
 MOST_TOKENS: Final = 300
+#: So many plans of one request are told, this one among them.
+MOST_PLANS: Final = 10
 _OUTDATED: Final = "<!-- reconciler:outdated -->"
 
 _DATA = re.compile(
     r"<!-- reconciler:data v=1 plan=(?P<plan>[0-9a-f]{1,64}) head=(?P<head>[0-9a-f]{1,64}) "
     r"weaken=(?P<weaken>all:[0-9a-f]{16}|(?:[0-9a-f]{8}(?:,[0-9a-f]{8})*)?) -->"
+)
+_PLANS = re.compile(r"^<!-- reconciler:plans v=1 (?P<plans>[0-9a-fTZ:,;-]{1,2000}) -->$", re.MULTILINE)
+_PASSED = re.compile(
+    r"(?P<plan>[0-9a-f]{1,12}),(?P<head>[0-9a-f]{1,64}),(?P<read>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z),"
+    r"(?P<changes>[0-9]{1,7}),(?P<weaker>[0-9]{1,7})"
 )
 _READ_TIME = re.compile(r"(?:(?<=read )|(?<=snapshot of ))[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
@@ -63,11 +70,66 @@ class Decision(Generic[C]):
     outdates: tuple[C, ...] = ()
 
 
-def make_comment(plan: Plan, *, setting: Setting, budget: int = COMMENT_BUDGET) -> Fitted:
-    """Return the comment: marker, hidden data, and the plan in what is left of *budget*."""
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A plan that the comment has told. `plan`, `head`: in hex. `read`: when live was, in UTC. `weaker`: how many may."""
+
+    plan: str
+    head: str
+    read: str
+    changes: int
+    weaker: int
+
+
+def make_comment(
+    plan: Plan, *, setting: Setting, earlier: Sequence[Passed] = (), budget: int = COMMENT_BUDGET
+) -> Fitted:
+    """Return the comment: marker, hidden data, the plan in what is left of *budget*, and the *earlier* plans.
+
+    They are the first to go where the budget is short.
+    """
     head = f"{marker(plan)}\n{_data_line(plan)}\n\n"
-    fitted = fit_markdown(plan, setting=setting, budget=budget - len(head.encode()))
-    return Fitted(head + fitted.text, fitted.complete)
+    for is_folded in (bool(plan.changes), False):
+        tail = _history([_passed(plan), *earlier], is_folded=is_folded)
+        fitted = fit_markdown(plan, setting=setting, budget=budget - len((head + tail).encode()))
+        if fitted.complete:
+            break
+    return Fitted(head + fitted.text + tail, fitted.complete)
+
+
+def earlier_plans(comments: Iterable[C], plan: Plan) -> tuple[Passed, ...]:
+    """Return the plans that our newest comment on *plan*'s target tells, newest first, without *plan* itself."""
+    newest = next(iter(_ours(comments, marker(plan))), None)
+    found = _PLANS.findall("\n".join(_lines(newest.body))) if newest is not None else []
+    entries = [_PASSED.fullmatch(each) for each in found[-1].split(";")] if found else []
+    this = _passed(plan)
+    told = [
+        Passed(entry["plan"], entry["head"], entry["read"], int(entry["changes"]), int(entry["weaker"]))
+        for entry in entries
+        if entry is not None
+    ]
+    return tuple(each for each in told if (each.plan, each.head) != (this.plan, this.head))[: MOST_PLANS - 1]
+
+
+def _passed(plan: Plan) -> Passed:
+    weaker = sum(change.risk in WEAKER for change in plan.changes)
+    return Passed(_short(plan), _hex(plan.git.head), plan.live.read_at, len(plan.changes), weaker)
+
+
+def _history(plans: Sequence[Passed], *, is_folded: bool) -> str:
+    """The hidden line that the next run reads, and the table people do, where there is one to fold it under."""
+    entries = ";".join(f"{p.plan},{p.head},{p.read},{p.changes},{p.weaker}" for p in plans)
+    hidden = f"<!-- reconciler:plans v=1 {entries} -->\n" if _PASSED.fullmatch(entries.split(";")[0]) else ""
+    if len(plans) < 2 or not is_folded or not hidden:
+        return f"\n{hidden}" if hidden else ""
+    rows = [
+        f"| `{p.head[:7]}`{' (this one)' if at == 0 else ''} | {p.read.replace('T', ' ')} | `{p.plan[:6]}` "
+        f"| {p.changes:,} | {p.weaker:,} |"
+        for at, p in enumerate(plans)
+    ]
+    table = "\n".join(["| Commit | Read at | Plan | Changes | Weaken |", "|---|---|---|---|---|", *rows])
+    title = f"Earlier plans on this request ({len(plans) - 1})"
+    return f"\n{hidden}\n<details><summary>{title}</summary>\n\n{table}\n\n</details>\n"
 
 
 def marker(plan: Plan) -> str:
@@ -82,8 +144,7 @@ def decide(comments: Iterable[C], text: str) -> Decision[C]:
     ones are past. A text that differs in the time of the live read alone is no news. Older ones of ours that are still
     open were left by a run that died between posting and marking.
     """
-    first = text.split("\n", 1)[0]
-    ours = [each for each in comments if each.mine and not each.hidden and _lines(each.body)[0] == first]
+    ours = _ours(comments, text.split("\n", 1)[0])
     if not ours:
         return Decision(Act.POST, None)
     newest, older = ours[0], tuple(ours[1:])
@@ -92,6 +153,10 @@ def decide(comments: Iterable[C], text: str) -> Decision[C]:
     if rises(newest.body, text):
         return Decision(Act.POST, None, tuple(ours))
     return Decision(Act.EDIT, newest, older)
+
+
+def _ours(comments: Iterable[C], first: str) -> list[C]:
+    return [each for each in comments if each.mine and not each.hidden and _lines(each.body)[0] == first]
 
 
 def rises(old: str, new: str) -> bool:
@@ -140,8 +205,11 @@ def weaker_tokens(plan: Plan) -> frozenset[str]:
 def _data_line(plan: Plan) -> str:
     tokens = sorted(weaker_tokens(plan))
     listed = ",".join(tokens) if len(tokens) <= MOST_TOKENS else f"all:{digest_of(*tokens)[:16]}"
-    plain = _hex(plan.fingerprint.removeprefix("sha256:"))[:12]
-    return f"<!-- reconciler:data v=1 plan={plain} head={_hex(plan.git.head)} weaken={listed} -->"
+    return f"<!-- reconciler:data v=1 plan={_short(plan)} head={_hex(plan.git.head)} weaken={listed} -->"
+
+
+def _short(plan: Plan) -> str:
+    return _hex(plan.fingerprint.removeprefix("sha256:"))[:12]
 
 
 def _hex(text: str) -> str:
@@ -162,5 +230,10 @@ def _lines(body: str) -> Sequence[str]:
 
 
 def _plain(body: str) -> str:
-    """The text without what changes though nothing changed: line ends, blanks at the end, the time of the read."""
-    return _READ_TIME.sub("", unescape("\n".join(_lines(body)))).strip()
+    """The text without what changes though nothing changed: line ends, blanks at the end, the time of the read.
+
+    Nor what came before it: the earlier plans stand after their hidden line.
+    """
+    text = "\n".join(_lines(body))
+    told = [found.start() for found in _PLANS.finditer(text)]
+    return _READ_TIME.sub("", unescape(text[: told[-1]] if told else text)).strip()

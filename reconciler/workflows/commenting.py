@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from reconciler.core.model import Plan
 from reconciler.core.ports import Clock, Random
 from reconciler.forges import Forge, Spot, find_spot, make_forge
-from reconciler.reports.comment import Act, decide, make_comment, marker, outdated
+from reconciler.reports.comment import Act, decide, earlier_plans, make_comment, marker, outdated
 from reconciler.reports.markdown import SUMMARY_BUDGET, render_markdown
 from reconciler.reports.markdown_parts import Setting
 from reconciler.workflows.forge_http import forge_http
@@ -53,8 +53,9 @@ def comment_plans(
 
 def comment_plan(plan: Plan, forge: Forge, setting: Setting) -> Commented:
     """Write one plan's comment: nothing, an edit, or a new one and the old ones marked as outdated."""
-    fitted = make_comment(plan, setting=setting)
-    decision = decide(forge.fetch_comments(marker(plan)), fitted.text)
+    comments = tuple(forge.fetch_comments(marker(plan)))
+    fitted = make_comment(plan, setting=setting, earlier=earlier_plans(comments, plan))
+    decision = decide(comments, fitted.text)
     if decision.act is Act.POST:
         forge.create(fitted.text)
     elif decision.act is Act.EDIT and decision.comment is not None:

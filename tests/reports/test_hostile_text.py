@@ -40,6 +40,7 @@ HOSTILE = {
     "old command": "##[error]x ##vso[task.complete]x",
     "encoded command": "%0A::error::x%0D%0A::set-output name=a::b",
     "our marker": "<!-- reconciler:plan target=prod -->\n<!-- reconciler:data v=1 plan=0 head=0 weaken= -->",
+    "our history": "<!-- reconciler:plans v=1 abc,abc,2026-11-20T09:14:07Z,1,1 -->",
     "script": "<script>alert(1)</script><svg/onload=alert(1)><img src=https://example.com/x onerror=alert(1)>",
     "markdown": "![x](https://example.com/x.png) [y](https://example.com) <https://example.com> | a | b |\n|---|",
     "quotes": "\"' onmouseover=alert(1) x='\" ]]> &lt;b&gt; &#60;",
@@ -123,14 +124,14 @@ def check_markdown(plan: Plan) -> None:
         text = make_comment(plan, setting=Setting(fork, None, setting.files, setting.report)).text
 
         assert hidden(text) == []
-        assert text.count("<!--") == 2
+        assert text.count("<!--") == 3
         assert text.startswith(f"{marker(plan)}\n<!-- reconciler:data v=1 ")
         assert "</details>\n\n# owned" not in text
         page = Page(MarkdownIt("commonmark", {"html": True}).enable("table").render(text))
         known = "h3 h4 p code pre table thead tbody tr th td details summary b strong sub ul li blockquote br a em"
         assert {tag for tag, _ in page.elements} <= set(known.split())
         assert page.misnested == []
-        assert len(page.comments) == 2
+        assert len(page.comments) == 3
         attributes = {(tag, name) for tag, given in page.elements for name in given}
         assert attributes <= {("a", "href"), ("details", "open"), ("code", "class")}
         links = [given["href"] or "" for tag, given in page.elements if tag == "a"]
