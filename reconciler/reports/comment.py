@@ -72,7 +72,7 @@ class Decision(Generic[C]):
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A plan that the comment has told. `plan`, `head`: in hex. `read`: when live was, in UTC. `weaker`: how many may."""
+    """A plan that the comment has told: plan and head in hex, live as read (UTC), how many changes, how many weaken."""
 
     plan: str
     head: str
