@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from reconciler.core.documents import Document, read_documents
 from reconciler.core.model import Json
@@ -14,11 +14,14 @@ from reconciler.core.near import did_you_mean
 from reconciler.core.problems import FilesError
 from reconciler.errors import ReconcilerError
 from reconciler.impact.mapping import EventMapping, load_mapping
-from reconciler.impact.records import files_of, read_records
+from reconciler.impact.records import Meter, files_of, read_records
 from reconciler.impact.store import Stored, write_events
 from reconciler.semantics.events import Event
 
 _MOST_SAID: Final = 10
+_TOLD_EVERY: Final = 10_000
+#: Hears how many records were read, and which share of the source's bytes that is.
+Progress: TypeAlias = Callable[[int, float], None]
 
 
 @dataclass(slots=True)
@@ -68,15 +71,14 @@ def _document(data: bytes, path: str) -> Document:
 
 
 def ingest(
-    source: Path, mapping: EventMapping, out: Path, *, progress: Callable[[int], None] | None = None
+    source: Path, mapping: EventMapping, out: Path, *, progress: Progress | None = None
 ) -> tuple[Stored, Refused]:
     """Write the events of *source*, a file or a folder, to the folder *out*; a record that is no event is counted.
 
-    Raises ReconcilerError where a file cannot be read, or where no record is an event. *progress* hears how many
-    records were read.
+    Raises ReconcilerError where a file cannot be read, or where no record is an event.
     """
     refused = Refused()
-    events = _events(files_of(source), mapping, refused, progress or (lambda count: None))
+    events = _events(files_of(source), mapping, refused, progress or (lambda count, share: None))
     try:
         first = next(events)
     except StopIteration:
@@ -96,15 +98,15 @@ def ingest(
     return write_events(out, everything(), mapping=facts_of(mapping), rejected=lambda: refused.count), refused
 
 
-def _events(
-    paths: list[Path], mapping: EventMapping, refused: Refused, progress: Callable[[int], None]
-) -> Iterator[Event]:
-    seen = 0
-    for path in paths:
-        for number, record in read_records(path, mapping.format):
+def _events(paths: list[Path], mapping: EventMapping, refused: Refused, progress: Progress) -> Iterator[Event]:
+    sizes = [path.stat().st_size for path in paths]
+    whole, before, seen = max(1, sum(sizes)), 0, 0
+    for path, size in zip(paths, sizes, strict=True):
+        meter = Meter()
+        for number, record in read_records(path, mapping.format, meter):
             seen += 1
-            if seen % 10_000 == 0:
-                progress(seen)
+            if seen % _TOLD_EVERY == 0:
+                progress(seen, (before + meter.at()) / whole)
             if isinstance(record, str):
                 refused.add(path, number, record)
                 continue
@@ -114,7 +116,8 @@ def _events(
             else:
                 fault = event[0]
                 refused.add(path, number, f"{fault.pointer.lstrip('/') or 'the record'} {fault.what}")
-    progress(seen)
+        before += size
+    progress(seen, 1.0)
 
 
 def facts_of(mapping: EventMapping) -> dict[str, Json]:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -145,6 +146,9 @@ def _typed(name: str, value: Any) -> Any:
 
 def _instant(unit: int, zone: ZoneInfo | None) -> _Step:
     def read(value: Any) -> Any:
+        if isinstance(value, datetime):  # a column of times in Parquet
+            aware = value if value.tzinfo is not None else None if zone is None else value.replace(tzinfo=zone)
+            return value if aware is None else (aware - _EPOCH) // timedelta(microseconds=1)
         if isinstance(value, str):
             found = parse_instant(value, assume=zone)
             if found is not None:
@@ -161,6 +165,7 @@ def _instant(unit: int, zone: ZoneInfo | None) -> _Step:
     return read
 
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000, "rfc3339": 1}
 _PLAIN: Final[Mapping[str, _Step]] = {
     "host": lambda value: parse_host(value) if isinstance(value, str) else None,

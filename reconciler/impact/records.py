@@ -6,8 +6,10 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +20,15 @@ _PACKED: Final = (".gz", ".zst")
 #: A longer line is refused: nothing that is logged as one event is that long.
 MOST_LINE: Final = 1024 * 1024
 _BATCH: Final = 10_000
+#: As much memory as the zstd program itself takes for a file.
+_MOST_WINDOW: Final = 2**27
+
+
+@dataclass(slots=True)
+class Meter:
+    """How far the file that is being read is read, in its own bytes: `at` is asked whenever somebody wants to know."""
+
+    at: Callable[[], int] = int
 
 
 def format_of(path: Path) -> str | None:
@@ -47,7 +58,9 @@ def files_of(source: Path) -> list[Path]:
     return found
 
 
-def read_records(path: Path, format: str | None = None) -> Iterator[tuple[int, dict[str, Any] | str]]:
+def read_records(
+    path: Path, format: str | None = None, meter: Meter | None = None
+) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """Yield (line or row from 1, record); a text instead of a record says what is wrong with that line.
 
     A file that cannot be read at all raises ReconcilerError: another format, cut off, or broken.
@@ -61,33 +74,70 @@ def read_records(path: Path, format: str | None = None) -> Iterator[tuple[int, d
             code="events-source",
         )
     try:
-        yield from {"jsonl": _jsonl, "csv": _csv, "parquet": _parquet}[chosen](path)
+        yield from {"jsonl": _jsonl, "csv": _csv, "parquet": _parquet}[chosen](path, meter or Meter())
     except ReconcilerError:
         raise
-    except (OSError, EOFError, ValueError, csv.Error) as error:
+    except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
         raise _broken(path, str(error)) from error
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[io.BufferedReader]:
-    if path.suffix == ".gz":
-        with gzip.open(path, "rb") as packed:
-            yield io.BufferedReader(packed)
-    elif path.suffix == ".zst":
-        import zstandard
-
-        with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as unpacked:
-            try:
-                yield io.BufferedReader(unpacked)
-            except zstandard.ZstdError as error:
-                raise _broken(path, str(error)) from error
-    else:
-        with path.open("rb") as file:
+def _opened(path: Path, meter: Meter) -> Iterator[io.BufferedReader]:
+    with path.open("rb") as file:
+        meter.at = file.tell
+        if path.suffix in _PACKED and not file.peek(1):
+            raise EOFError("it is empty, which nothing packed is")
+        if path.suffix == ".gz":
+            with gzip.open(file, "rb") as packed:
+                yield io.BufferedReader(packed)
+        elif path.suffix == ".zst":
+            yield io.BufferedReader(_Unpacked(file))
+        else:
             yield file
+    meter.at = int
 
 
-def _jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    with _opened(path) as lines:
+class _Unpacked(io.RawIOBase):
+    """The content of a zst file, frame by frame; EOFError where the file ends inside of one.
+
+    The library's own reader takes that for the end. What is fed at once is little, because it may unpack to 32 MiB per
+    kibibyte.
+    """
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        from zstandard import ZstdDecompressor, ZstdError
+
+        self._file, self._error = file, ZstdError
+        self._make = ZstdDecompressor(max_window_size=_MOST_WINDOW).decompressobj
+        self._frame = self._make()
+        self._is_inside = False
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            packed = self._frame.unused_data or self._file.read(1024)
+            if self._frame.eof:
+                self._frame, self._is_inside = self._make(), False
+            if not packed:
+                if self._is_inside:
+                    raise EOFError("it ends before its end")
+                return 0
+            try:
+                self._left = memoryview(self._frame.decompress(packed))
+            except self._error as error:
+                raise OSError(str(error)) from error
+            self._is_inside = not self._frame.eof
+        taken = self._left[: len(buffer)]
+        buffer[: len(taken)] = taken
+        self._left = self._left[len(taken) :]
+        return len(taken)
+
+
+def _jsonl(path: Path, meter: Meter) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    with _opened(path, meter) as lines:
         number = 0
         while line := lines.readline(MOST_LINE + 1):
             number += 1
@@ -105,8 +155,8 @@ def _object(line: bytes) -> dict[str, Any] | str:
     return value if isinstance(value, dict) else "is no JSON object"
 
 
-def _csv(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    with _opened(path) as data:
+def _csv(path: Path, meter: Meter) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    with _opened(path, meter) as data:
         rows = csv.DictReader(io.TextIOWrapper(data, encoding="utf-8-sig", newline=""), strict=True)
         for row in rows:
             if None in row or None in row.values():
@@ -115,7 +165,7 @@ def _csv(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
                 yield rows.line_num, dict(row)
 
 
-def _parquet(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+def _parquet(path: Path, meter: Meter) -> Iterator[tuple[int, dict[str, Any] | str]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -22,6 +22,7 @@ import pyarrow as pa
 from reconciler.core.model import Json
 from reconciler.errors import ReconcilerError
 from reconciler.impact.kinds import SETS, kind_of, set_key, stored_name
+from reconciler.impact.manifest import fault_of, rows_of, unlisted
 from reconciler.semantics.columns import COLUMNS
 from reconciler.semantics.events import Event
 
@@ -244,20 +245,36 @@ def read_manifest(folder: Path) -> Stored:
         value = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise _no_events(folder, "holds no events (there is no manifest.json)") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _no_events(folder, f"has a manifest that cannot be read: {error}") from error
-    if not isinstance(value, dict) or value.get("format") != FORMAT or not isinstance(value.get("files"), dict):
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise _no_events(folder, "has a manifest of another format")
-    for name, digest in value["files"].items():
-        path = folder / str(name)
-        if ".." in Path(str(name)).parts or not path.is_file():
+    fault = fault_of(value)
+    if fault is not None:
+        raise _no_events(folder, fault)
+    for name in value["files"]:
+        if not (folder / name).is_file():
             raise _no_events(folder, f"lacks {name}")
-        if _sha256(path) != digest:
-            raise _no_events(folder / str(name), "is not what was written (another sha256)")
+    with ThreadPoolExecutor(4) as several:
+        digests = list(several.map(_sha256, [folder / name for name in value["files"]]))
+    for (name, digest), found in zip(value["files"].items(), digests, strict=True):
+        if found != digest:
+            raise _no_events(folder / name, "is not what was written (another sha256)")
+    other = unlisted(folder, value["files"])
+    if other is not None:
+        raise _no_events(folder / other, "is not in the manifest")
+    _require_rows(folder, value)
+    known = read_known(folder, value["events"], value["first_us"], value["last_us"]) if value["events"] else None
+    return Stored(**{key: value[key] for key in Stored.__slots__ if key != "known"}, known=known)
+
+
+def _require_rows(folder: Path, value: Mapping[str, Any]) -> None:
     try:
-        return Stored(**{key: value[key] for key in Stored.__slots__})
-    except KeyError as error:
-        raise _no_events(folder, f"has a manifest without {error}") from None
+        rows = rows_of(folder / name for name in value["files"])
+    except ValueError as error:
+        raise _no_events(folder, f"has a file that cannot be read: {error}") from error
+    if rows != value["events"]:
+        raise _no_events(folder, f"holds {rows:,} events, and its manifest says {value['events']:,}")
 
 
 def _no_events(folder: Path, what: str) -> ReconcilerError:

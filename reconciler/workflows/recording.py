@@ -29,8 +29,8 @@ class Recorded:
     warnings: tuple[str, ...] = ()
 
 
-def ingest_source(source: Path, mapping: str, out: Path, progress: Callable[[int], None]) -> Recorded:
-    """Write the records of *source* as the folder *out*; *progress* hears how many were read.
+def ingest_source(source: Path, mapping: str, out: Path, progress: Callable[[int, float], None]) -> Recorded:
+    """Write the records of *source* as the folder *out*; *progress* hears how many were read, and which share.
 
     Raises ReconcilerError for a source, a mapping or a folder that will not do: one that was pulled into is not
     replaced, because no other pull can read again what a trail has let go.

@@ -6,7 +6,8 @@ import csv
 import gzip
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,16 @@ def plain() -> EventMapping:
 
 def lines(rows: Iterable[dict[str, Any]]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def numbered(count: int) -> list[dict[str, Any]]:
+    return [{**ROW, "event_id": f"e{at}", "extra": f"{at * 7919 % 104729:x}"} for at in range(count)]
+
+
+def broken(packed: bytes) -> bytes:
+    """The same with a byte in its middle changed."""
+    middle = len(packed) // 2
+    return packed[:middle] + bytes([packed[middle] ^ 0xFF]) + packed[middle + 1 :]
 
 
 def stored(folder: Path) -> list[dict[str, Any]]:
@@ -159,6 +170,59 @@ def test_every_format_gives_the_same_events(tmp_path: Path) -> None:
     assert all(result == results[0] for result in results)
 
 
+def test_a_file_of_several_frames_is_read_to_its_end(tmp_path: Path) -> None:
+    rows = numbered(40)
+    (tmp_path / "in.jsonl.zst").write_bytes(
+        b"".join(zstandard.compress(lines(rows[at : at + 7])) for at in range(0, 40, 7))
+    )
+
+    found, _ = ingest(tmp_path / "in.jsonl.zst", plain(), tmp_path / "out")
+
+    assert found.events == 40
+
+
+def test_a_folder_of_sources_with_a_broken_one_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.jsonl").write_bytes(lines(numbered(3)))
+    (tmp_path / "logs" / "b.jsonl.zst").write_bytes(zstandard.compress(lines(numbered(500)))[:-3])
+
+    with pytest.raises(ReconcilerError, match=r"b\.jsonl\.zst: cannot be read: it ends before its end"):
+        ingest(tmp_path / "logs", plain(), tmp_path / "out")
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_how_far_a_source_is_read_is_told_by_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.impact.ingest._TOLD_EVERY", 100)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.jsonl").write_bytes(lines(numbered(2000)))
+    (tmp_path / "logs" / "b.jsonl.gz").write_bytes(gzip.compress(lines(numbered(2000))))
+    told: list[tuple[int, float]] = []
+
+    ingest(tmp_path / "logs", plain(), tmp_path / "out", progress=lambda count, share: told.append((count, share)))
+
+    assert [count for count, _ in told] == [*range(100, 4001, 100), 4000]
+    assert told == sorted(told)
+    assert 0 < told[0][1] < 0.5 < told[-2][1] <= told[-1][1] == 1
+
+
+def test_a_parquet_column_of_times_is_read_and_one_of_another_type_is_refused(tmp_path: Path) -> None:
+    at = datetime(2026, 3, 2, 0, 0, 0, 7, tzinfo=UTC)
+    table = pa.Table.from_pylist([{**ROW, "ts_us": at, "event_id": "a"}])
+    zoneless = pa.Table.from_pylist([{**ROW, "ts_us": at.replace(tzinfo=None), "event_id": "a"}])
+    numbers = pa.Table.from_pylist([{**ROW, "source_ip": 7, "event_id": "a"}])
+    for name, each in (("good", table), ("zoneless", zoneless), ("numbers", numbers)):
+        pq.write_table(each, tmp_path / f"{name}.parquet")
+
+    ingest(tmp_path / "good.parquet", plain(), tmp_path / "out")
+
+    assert [row["ts_us"] for row in stored(tmp_path / "out")] == [1_772_409_600_000_007]
+    with pytest.raises(ReconcilerError, match=r"zoneless\.parquet:1: no record is an event: ts_us is not"):
+        ingest(tmp_path / "zoneless.parquet", plain(), tmp_path / "out")
+    with pytest.raises(ReconcilerError, match=r"numbers\.parquet:1: no record is an event: source_ip is not text"):
+        ingest(tmp_path / "numbers.parquet", plain(), tmp_path / "out")
+
+
 def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
     out = tmp_path / 'it\'s "here"; DROP TABLE events --' / "out"
     (tmp_path / "in.jsonl").write_bytes(lines([ROW]))
@@ -219,7 +283,17 @@ def test_records_that_are_no_events_are_counted_and_the_first_are_located(tmp_pa
         ("in.jsonl", b"", "no record is an event"),
         ("in.jsonl", b"[1]\n", "is no JSON object"),
         ("in.jsonl.gz", gzip.compress(lines([ROW]) * 9)[:-12], "cannot be read"),
+        ("in.jsonl.gz", gzip.compress(lines([ROW]))[:-9] + b"\0" * 9, "cannot be read"),
+        ("in.jsonl.gz", broken(gzip.compress(lines(numbered(500)))), "cannot be read"),
+        ("in.jsonl.gz", b"", "cannot be read"),
         ("in.jsonl.zst", b"no zstd", "cannot be read"),
+        ("in.jsonl.zst", b"", "cannot be read"),
+        ("in.jsonl.zst", zstandard.compress(lines(numbered(500)))[:-3], "it ends before its end"),
+        ("in.jsonl.zst", 2 * zstandard.compress(lines(numbered(500)))[:-3], "cannot be read"),
+        ("in.csv", b'event_id,ts_us\n"1,2\n', "cannot be read"),
+        ("in.csv", b"event_id,ts_us\n\xff,2\n", "cannot be read"),
+        ("in.csv", b"", "has no records"),
+        ("in.parquet", b"", "cannot be read"),
         ("in.parquet", b"PAR1 nothing PAR1", "cannot be read"),
         ("in.txt", lines([ROW]), "says no format"),
         ("in.csv", b"event_id,ts_us\n1,2,3\n", "another number of fields"),
@@ -284,3 +358,52 @@ def test_a_day_that_was_changed_or_lost_is_noticed(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(ReconcilerError, match="lacks date=2026-03-02"):
         read_manifest(tmp_path / "out")
+
+
+def changed(key: str, value: Any) -> Callable[[Path], None]:
+    """What changes one key of a folder's manifest."""
+
+    def change(folder: Path) -> None:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        (folder / "manifest.json").write_text(json.dumps({**manifest, key: value}))
+
+    return change
+
+
+def add_a_file(folder: Path) -> None:
+    (folder / "date=2026-03-03").mkdir()
+    day = next(folder.glob("date=*/*.parquet"))
+    (folder / "date=2026-03-03" / "events.parquet").write_bytes(day.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (add_a_file, "is not in the manifest"),
+        (changed("events", 7), "holds 1 events, and its manifest says 7"),
+        (changed("events", "many"), "events is no count"),
+        (changed("first_us", None), "first_us is no time"),
+        (changed("columns", {"source_ip": {"null_share": 2}}), "columns cannot be read"),
+        (changed("columns", [1]), "columns cannot be read"),
+        (changed("mapping", None), "without its mapping"),
+        (changed("mapping", {"constants": [{}]}), "without its mapping"),
+        (changed("files", {}), "is not in the manifest"),
+        (changed("files", {"../else.parquet": "sha256:0"}), "outside the folder"),
+        (changed("files", {"/etc/passwd": "sha256:0"}), "outside the folder"),
+        (changed("format", "reconciler.events/2"), "another format"),
+        (lambda folder: (folder / "manifest.json").write_text("{" * 9), "cannot be read"),
+        (lambda folder: (folder / "manifest.json").write_text("[" * 100_000), "cannot be read"),
+    ],
+)
+def test_a_manifest_that_disagrees_with_its_folder_is_one_error(
+    tmp_path: Path, change: Callable[[Path], Any], words: str
+) -> None:
+    (tmp_path / "in.jsonl").write_bytes(lines([ROW]))
+    ingest(tmp_path / "in.jsonl", plain(), tmp_path / "out")
+    change(tmp_path / "out")
+
+    with pytest.raises(ReconcilerError) as error:
+        read_manifest(tmp_path / "out")
+
+    assert words in str(error.value)
+    assert str(tmp_path / "out") in str(error.value)

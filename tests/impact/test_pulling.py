@@ -172,7 +172,7 @@ def test_a_folder_is_the_history_of_one_system(server: RunningServer, tmp_path: 
     with reference_server() as other, pytest.raises(ReconcilerError, match="holds the history of"):
         pull(tmp_path, other.url, token=other.token)
     with pytest.raises(ReconcilerError, match="holds what was pulled"):
-        ingest_source(tmp_path / "log.jsonl", "reconciler", tmp_path / "events", lambda count: None)
+        ingest_source(tmp_path / "log.jsonl", "reconciler", tmp_path / "events", lambda count, share: None)
 
     assert ids(tmp_path) == ["a"]
 
@@ -182,7 +182,7 @@ def test_what_was_ingested_before_stays_unless_its_scores_have_another_scale(
 ) -> None:
     judge(server, "a")
     (tmp_path / "log.jsonl").write_text(json.dumps({**EVENT, "event_id": "x", "ts_us": 1}) + "\nno json\n")
-    ingest_source(tmp_path / "log.jsonl", "reconciler", tmp_path / "events", lambda count: None)
+    ingest_source(tmp_path / "log.jsonl", "reconciler", tmp_path / "events", lambda count, share: None)
 
     pulled = pull(tmp_path, server.url, "opena2a", token=server.token)
 
@@ -192,6 +192,6 @@ def test_what_was_ingested_before_stays_unless_its_scores_have_another_scale(
     old = {"id": "y", "timestamp": "2026-03-05T14:30:00Z", "agentId": "a", "action": "verify", "resourceType": "x"}
     (tmp_path / "log.jsonl").write_text(json.dumps(old))
     (tmp_path / "events").rename(tmp_path / "other")
-    ingest_source(tmp_path / "log.jsonl", "aim-audit", tmp_path / "events", lambda count: None)
+    ingest_source(tmp_path / "log.jsonl", "aim-audit", tmp_path / "events", lambda count, share: None)
     with pytest.raises(ReconcilerError, match="another scale of trust"):
         pull(tmp_path, server.url, token=server.token)
