@@ -252,20 +252,17 @@ def read_manifest(folder: Path) -> Stored:
     fault = fault_of(value)
     if fault is not None:
         raise _no_events(folder, fault)
-    for name in value["files"]:
-        if not (folder / name).is_file():
+    for name, digest in value["files"].items():
+        path = folder / name
+        if not path.is_file():
             raise _no_events(folder, f"lacks {name}")
-    with ThreadPoolExecutor(4) as several:
-        digests = list(several.map(_sha256, [folder / name for name in value["files"]]))
-    for (name, digest), found in zip(value["files"].items(), digests, strict=True):
-        if found != digest:
-            raise _no_events(folder / name, "is not what was written (another sha256)")
+        if _sha256(path) != digest:
+            raise _no_events(path, "is not what was written (another sha256)")
     other = unlisted(folder, value["files"])
     if other is not None:
         raise _no_events(folder / other, "is not in the manifest")
     _require_rows(folder, value)
-    known = read_known(folder, value["events"], value["first_us"], value["last_us"]) if value["events"] else None
-    return Stored(**{key: value[key] for key in Stored.__slots__ if key != "known"}, known=known)
+    return Stored(**{key: value[key] for key in Stored.__slots__})
 
 
 def _require_rows(folder: Path, value: Mapping[str, Any]) -> None:
