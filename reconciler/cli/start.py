@@ -10,12 +10,14 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from reconciler.cli.command import command
 from reconciler.cli.output import note
+from reconciler.core.model import Json
 from reconciler.errors import ExitCode, ReconcilerError
 
 FOLDER = ".demo"
@@ -23,6 +25,11 @@ _MARKER = "made-by-reconciler-demo"
 _PORT = 8800
 _SERVICE = "gitops@example.com"
 _ADMIN = "admin@example.com"
+
+#: Beside the repository, so that it is not in anybody's way.
+_EVENTS = "../events"
+_BUILD_MACHINES = "172.16.0.0/12"
+_WORK = (("read_file", "crm/customers"), ("read_file", "docs/handbook"), ("run_query", "sales/2026"), ("send", "mail"))
 
 _CONFIG = """\
 version: 1
@@ -44,7 +51,7 @@ targets:
 @command("demo", short_help="Run a server, a repo and a first plan on this computer.")
 @click.option("--once", is_flag=True, help="End after the story instead of keeping the server.")
 def demo_command(once: bool) -> int:
-    """Play the whole story on this computer: server, repository, plan, apply, an edit behind git's back, the log.
+    """Play the whole story on this computer: plan, apply, an edit behind git's back, the log, the impact of a change.
 
     \b
     reconciler demo
@@ -102,6 +109,15 @@ class _Story:
         self.run("apply", "--target", "neosc", "--yes")
         self.run("plan")
         self.run("log", "--target", "neosc")
+        if not _has_replays():
+            self.say("What a change would have done to recorded requests: pip install 'reconciler[impact]'")
+            return
+        self.say("Meanwhile agents are at work: the server judges their requests, and records them.")
+        self.send_requests()
+        self.run("events", "pull", "--target", "opena2a", "--out", _EVENTS)
+        self.say("The next change shuts the build machines out. What would it have done to those requests?")
+        self.shut_out()
+        self.run("plan", "--target", "opena2a", "--events", _EVENTS)
 
     def say(self, line: str) -> None:
         print(f"\n# {line}", flush=True)
@@ -123,19 +139,61 @@ class _Story:
 
     def edit_behind_gits_back(self) -> None:
         """One flip with the admin's own token, as the vendor's page would send it."""
+        self.send("PATCH", "/api/policies/pol-mfa-required", {})
+
+    def send_requests(self) -> None:
+        """What six agents ask for, the same at every demo: two of them work on the build machines."""
+        self.send("POST", "/v1/evaluate/batch", {"events": [_request(at) for at in range(60)]})
+
+    def send(self, method: str, path: str, body: dict[str, Json]) -> None:
         from reconciler.clock import SystemClock, SystemRandom
         from reconciler.core.secret import Secret
         from reconciler.providers.http import Transport
 
-        transport = Transport(
-            f"{self.url}/api",
-            Secret(self.admin_token),
-            deadline=10.0,
-            clock=SystemClock(),
-            random=SystemRandom(),
+        random = SystemRandom()
+        transport = Transport(self.url, Secret(self.admin_token), deadline=10.0, clock=SystemClock(), random=random)
+        print(f"$ curl -X {method} ...{path}", flush=True)
+        sent = transport.send(method, path, body, {"User-Agent": "demo"})
+        if sent.status != 200:
+            raise ReconcilerError(
+                f"{method} {path} was answered with {sent.status}", where="demo", fix="please report it", code="demo"
+            )
+
+    def shut_out(self) -> None:
+        """A commit that takes one network from the allowlist."""
+        path = self.repository / "policies" / "opena2a" / "ip-allowlist.yaml"
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if _BUILD_MACHINES not in line), encoding="utf-8")
+        message = "Shut the build machines out"
+        print(
+            f"$ git commit --all --message {shlex.quote(message)}    # {_BUILD_MACHINES} leaves the allowlist",
+            flush=True,
         )
-        print("$ curl -X PATCH .../api/policies/pol-mfa-required", flush=True)
-        transport.send("PATCH", "/policies/pol-mfa-required", {}, {"User-Agent": "demo"})
+        arguments = ["git", "commit", "--quiet", "--all", "--message", message]
+        subprocess.run(arguments, cwd=self.repository, env=dict(self.environ), check=True)
+
+
+def _has_replays() -> bool:
+    """Whether the libraries that replay events are installed."""
+    return all(find_spec(name) is not None for name in ("duckdb", "ibis", "pyarrow"))
+
+
+def _request(at: int) -> dict[str, Json]:
+    agent, step = at % 6, at // 6
+    network = ("10.20.0", "10.20.1", "192.168.1", "10.31.7", "172.16.9", "172.17.4")[agent]
+    action, resource = _WORK[at % len(_WORK)]
+    return {
+        "event_id": f"demo-{at:03}",
+        "actor_id": f"agent-{agent + 1}",
+        "actor_type": "ai_agent",
+        "action": action,
+        "resource": f"{resource}/{step}",
+        "source_ip": f"{network}.{10 + step}",
+        "is_vpn": False,
+        "trust_score": 82 + agent,
+        "records": 1 + step,
+        "data_types": [],
+    }
 
 
 @contextmanager

@@ -20,8 +20,14 @@ OPEN_LOOP: Final = (
 
 def title(impact: Impact) -> str:
     """Return how much was replayed: events, actors, days."""
-    span = "" if impact.first is None else f", {impact.first[:10]} to {(impact.last or impact.first)[:10]} (UTC)"
-    return f"{count(impact.events, 'event')} of {count(impact.actors, 'actor')}{span}"
+    return f"{count(impact.events, 'event')} of {count(impact.actors, 'actor')}{_span(impact)}"
+
+
+def _span(impact: Impact) -> str:
+    if impact.first is None:
+        return ""
+    first, last = impact.first[:10], (impact.last or impact.first)[:10]
+    return f", on {first} (UTC)" if first == last else f", {first} to {last} (UTC)"
 
 
 def headline(impact: Impact) -> str:
@@ -65,7 +71,7 @@ def rows(change: ChangeImpact, quote: Callable[[str], str] = safe) -> Iterator[t
         yield from _counts(change)
     for column, share in change.coverage:
         if share < 1 and change.in_scope:
-            yield "recorded", f"{quote(column)} in {_percent(share)} of {count(change.in_scope, 'event')} in scope"
+            yield "recorded", f"{quote(column)} in {percent(share)} of {count(change.in_scope, 'event')} in scope"
     for key in change.not_replayed:
         yield "not replayed", f"{quote(key)}: it has no meaning for a single request"
     if change.unchecked:
@@ -152,10 +158,10 @@ def _about(impact: Impact) -> Iterator[str]:
         yield f"warning: {safe(text, 500)}."
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """Rounded down: what is not all is never shown as 100.
 
-    >>> _percent(0.9999), _percent(0.5)
+    >>> percent(0.9999), percent(0.5)
     ('99.9 %', '50.0 %')
     """
     return f"{floor(1000 * share) / 10:.1f} %" if share else "none"
