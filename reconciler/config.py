@@ -23,6 +23,8 @@ OVERRIDES_NAME = "overrides.yaml"
 SETTINGS_NAME = "settings.yaml"
 TOKEN_COMMAND_SECONDS = 10.0
 NOTICES = ("drift", "failure")
+#: `off`: nothing is kept between runs.
+CACHE = "RECONCILER_CACHE"
 NOTIFY_SECRET = "RECONCILER_NOTIFY_SECRET"  # noqa: S105 - the name of a variable
 ALERT_SECRET = "RECONCILER_ALERT_SECRET"  # noqa: S105 - the name of a variable
 
@@ -141,6 +143,19 @@ def user_config_path(environ: Mapping[str, str]) -> Path:
     import platformdirs
 
     return platformdirs.user_config_path("reconciler") / "config.yaml"
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path | None:
+    """Where documents of valid files may be kept between runs; None in CI and with `RECONCILER_CACHE=off`."""
+    if environ.get("CI", "").lower() not in ("", "0", "false"):
+        return None
+    if environ.get(CACHE, "").lower() in ("off", "0", "false", "no"):
+        return None
+    if environ.get("XDG_CACHE_HOME"):
+        return Path(environ["XDG_CACHE_HOME"]) / "reconciler"
+    import platformdirs
+
+    return platformdirs.user_cache_path("reconciler")
 
 
 def read_user_config(environ: Mapping[str, str]) -> UserConfig:

@@ -79,13 +79,18 @@ def wants_json(ctx: Context) -> bool:
     return ctx.ensure_object(State).json
 
 
-def session_of(ctx: Context) -> Session:
-    """Open the policies repository the command line points at.
+def session_of(ctx: Context, *, only_reads: bool = False) -> Session:
+    """Open the policies repository the command line points at; *only_reads* as `Session` says.
 
     What a command builds lives until it ends, so looking through it for garbage every 700 objects, as Python does by
     itself, is an eighth of a large plan. A server, which lives on, opens no session.
     """
     gc.set_threshold(100_000, 20, 20)
     return open_session(
-        ctx.ensure_object(State).folder, environ=os.environ, clock=SystemClock(), random=SystemRandom(), notice=note
+        ctx.ensure_object(State).folder,
+        environ=os.environ,
+        clock=SystemClock(),
+        random=SystemRandom(),
+        notice=note,
+        only_reads=only_reads,
     )

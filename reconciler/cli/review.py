@@ -46,7 +46,7 @@ def validate_command(
     from reconciler.reports.problems import problems_to_json, render_problems
     from reconciler.workflows.session import validate
 
-    found = validate(session_of(ctx), targets, since=since)
+    found = validate(session_of(ctx, only_reads=True), targets, since=since)
 
     def render_as(name: str) -> str:
         from reconciler.reports.formats import render_problems_as
@@ -120,7 +120,7 @@ def plan_command(
     from reconciler.workflows.planning import plan_targets
 
     snapshots = None if live is None else read_snapshots(live)
-    session = session_of(ctx)
+    session = session_of(ctx, only_reads=True)
     planned = plan_targets(session, targets, commit=commit, only=only, live=snapshots)
     plans = [each.plan for each in planned.made]
     if events is not None:

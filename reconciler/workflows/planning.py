@@ -136,6 +136,7 @@ def plan_target(
 ) -> Planned:
     """Plan one target at *head*. With *applying* an unreachable git remote is an error, else a warning."""
     now = session.clock.now()
+    session = replace(session, only_reads=session.only_reads and not applying)
     desired = load_desired(session, target, files, now)
     missing = [problem for problem in files.problems if problem.code == "missing-folder"]
     require_valid([*(each for each in files.problems if each not in missing), *desired.problems], len(files.raw))

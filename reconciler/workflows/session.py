@@ -22,6 +22,7 @@ from reconciler.core.problems import FilesError, has_errors
 from reconciler.core.schema import Schemas, find_key_conflicts, load_schemas, merge_patch, policy_key
 from reconciler.errors import ConfigError
 from reconciler.sources.directory import Reading, read_commit, read_directory
+from reconciler.workflows.reading import read_policies
 
 if TYPE_CHECKING:
     from reconciler.core.ports import Clock, Random
@@ -34,7 +35,10 @@ CONFIG_COMMIT = "RECONCILER_CONFIG_COMMIT"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What one command line works with. `notice` takes a line for people (a warning, what is waited for)."""
+    """What one command line works with. `notice` takes a line for people (a warning, what is waited for).
+
+    `only_reads`: nothing is applied or written from it, so that what an earlier run kept may be believed.
+    """
 
     root: Path
     environ: Mapping[str, str]
@@ -42,6 +46,7 @@ class Session:
     random: Random
     notice: Callable[[str], None]
     schemas: Schemas
+    only_reads: bool = False
 
 
 def open_session(
@@ -51,9 +56,10 @@ def open_session(
     clock: Clock,
     random: Random,
     notice: Callable[[str], None] = lambda line: None,
+    only_reads: bool = False,
 ) -> Session:
     """Find the policies repository at or above *start*; raise `ConfigError` when there is none."""
-    return Session(find_root(start), environ, clock, random, notice, load_schemas())
+    return Session(find_root(start), environ, clock, random, notice, load_schemas(), only_reads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,14 +207,7 @@ def load_desired(session: Session, target: TargetSettings, files: Files, now: da
     """
     now = session.clock.now() if now is None else now
     folder = files.folders[target.policies]
-    documents: list[Document] = []
-    problems: list[Problem] = []
-    for path in sorted(folder.files):
-        read, found = read_documents(folder.files[path], path)
-        documents += read
-        problems += found
-    for document in documents:
-        problems += session.schemas.check_policy(target.provider, document)
+    documents, problems = read_policies(session, target, folder.files)
     problems += find_key_conflicts(target.provider, documents)
     mode, found_mode = _read_mode(session.schemas, folder)
     problems += found_mode
