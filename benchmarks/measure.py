@@ -11,9 +11,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.corpus import ROOT
 
@@ -33,6 +34,7 @@ class Cost:
 
 
 Go = Callable[[], Cost]
+Name = TypeVar("Name", bound=Hashable)
 
 
 def process(
@@ -87,13 +89,13 @@ def inside(work: Callable[[], object]) -> Go:
     return go
 
 
-def rotate(works: Mapping[str, Go], rounds: int = ROUNDS, *, warm: bool = True) -> dict[str, list[Cost]]:
+def rotate(works: Mapping[Name, Go], rounds: int = ROUNDS, *, warm: bool = True) -> dict[Name, list[Cost]]:
     """Return the costs of each work, round by round."""
     names = list(works)
     if warm:
         for go in works.values():
             go()
-    costs: dict[str, list[Cost]] = {name: [] for name in names}
+    costs: dict[Name, list[Cost]] = {name: [] for name in names}
     for turn in range(rounds):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             costs[name].append(works[name]())
