@@ -18,7 +18,9 @@ from ibis.util import gen_name
 
 from reconciler.errors import ReconcilerError
 from reconciler.impact.columns import decoder, expression, is_unknown, negated
-from reconciler.semantics.ast import Lift, LocalTime
+from reconciler.impact.kinds import stored_name
+from reconciler.impact.known import Known
+from reconciler.semantics.ast import DERIVED, Lift, LocalTime
 from reconciler.semantics.predicates import predicate
 
 #: More distinct values than this are not fetched.
@@ -30,30 +32,45 @@ _Truths: TypeAlias = "list[tuple[tuple[Any, ...], bool | None]]"
 
 
 class Values:
-    """The distinct values of an events table, asked for once each."""
+    """What is asked of an events table once: its distinct values, and what was made of it on the way.
 
-    def __init__(self, events: ir.Table) -> None:
+    *known* answers for the table where it can.
+    """
+
+    def __init__(self, events: ir.Table, known: Known | None = None) -> None:
         self.events = events
+        self._known = known
         self._found: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
         self._truths: dict[Lift, _Truths] = {}
-        self._span: tuple[int, int] | None = None
+        self._overview: tuple[int, int, int | None, int | None] | None = None
         self._kept: list[Any] = []
 
     def of(self, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
         """Return every combination of stored values without a null; raises ReconcilerError where they are too many."""
         if columns not in self._found:
-            named = {f"v{index}": expression(self.events, column) for index, column in enumerate(columns)}
-            several = self.events.select(**named).drop_null(list(named)).distinct().limit(MOST_VALUES + 1)
-            arrow = several.to_pyarrow()
-            if arrow.num_rows > MOST_VALUES:
-                raise ReconcilerError(
-                    f"{' and '.join(columns)} have more than {MOST_VALUES} different values",
-                    where="events",
-                    fix="replay fewer days at once",
-                    code="impact-values",
-                )
-            self._found[columns] = list(zip(*(column.to_pylist() for column in arrow.columns), strict=True))
+            self._found[columns] = self._listed(columns) or self._distinct(columns)
         return self._found[columns]
+
+    def _listed(self, columns: tuple[str, ...]) -> list[tuple[Any, ...]] | None:
+        """The values of one stored column as they were written down; None for anything else."""
+        name = _stored(columns[0])
+        if self._known is None or len(columns) != 1 or name is None:
+            return None
+        values = self._known.values(name)
+        return None if values is None else [(value,) for value in values]
+
+    def _distinct(self, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
+        named = {f"v{index}": expression(self.events, column) for index, column in enumerate(columns)}
+        several = self.events.select(**named).drop_null(list(named)).distinct().limit(MOST_VALUES + 1)
+        arrow = several.to_pyarrow()
+        if arrow.num_rows > MOST_VALUES:
+            raise ReconcilerError(
+                f"{' and '.join(columns)} have more than {MOST_VALUES} different values",
+                where="events",
+                fix="replay fewer days at once",
+                code="impact-values",
+            )
+        return list(zip(*(column.to_pylist() for column in arrow.columns), strict=True))
 
     def truths(self, lift: Lift) -> _Truths:
         """Return what the predicate says of each distinct combination; None for one that cannot be read."""
@@ -83,11 +100,33 @@ class Values:
     @property
     def span(self) -> tuple[int, int] | None:
         """The first and the last instant in the table; None when it is empty."""
-        if self._span is None:
-            row = self.events.aggregate(low=self.events.ts_us.min(), high=self.events.ts_us.max()).to_pyarrow()
-            low, high = row["low"][0].as_py(), row["high"][0].as_py()
-            self._span = None if low is None else (int(low), int(high))
-        return self._span
+        _, _, low, high = self.overview
+        return None if low is None or high is None else (low, high)
+
+    @property
+    def overview(self) -> tuple[int, int, int | None, int | None]:
+        """How many events and actors there are, and the first and the last instant."""
+        if self._overview is None:
+            actors = None if self._known is None else self._listed(("actor_id",))
+            if self._known is not None and actors is not None:
+                self._overview = (self._known.events, len(actors), self._known.first_us, self._known.last_us)
+            else:
+                self._overview = self._counted()
+        return self._overview
+
+    def _counted(self) -> tuple[int, int, int | None, int | None]:
+        t = self.events
+        asked = t.aggregate(n=t.count(), actors=t.actor_id.nunique(), low=t.ts_us.min(), high=t.ts_us.max())
+        (row,) = asked.to_pyarrow().to_pylist()
+        low, high = (None if row[name] is None else int(row[name]) for name in ("low", "high"))
+        return int(row["n"]), int(row["actors"]), low, high
+
+
+def _stored(column: str) -> str | None:
+    """Under which name the values of a column stand in the table as they are asked for; None where they are made."""
+    if column in ("wanted", "kind"):
+        return None
+    return DERIVED[column][0] if column in DERIVED else stored_name(column)
 
 
 #: How a number is compared with a constant.

@@ -7,6 +7,7 @@ value whose truth changed can come out differently: often a hundredth of them, f
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import reduce
 from itertools import chain
 from operator import or_
@@ -15,14 +16,18 @@ from typing import Final, TypeAlias
 import ibis
 import ibis.expr.types as ir
 
+from reconciler.impact.busy import busy, full
 from reconciler.impact.columns import expression
 from reconciler.impact.kinds import stored_name
 from reconciler.impact.lift import MOST_LITERALS, Values, compare, intervals_of
-from reconciler.semantics.ast import And, Cmp, Lift, LocalTime, Node, Not, Or, Sure
-from reconciler.semantics.nodes import columns, is_stateful
+from reconciler.impact.windows import keyed, possible
+from reconciler.semantics import ast
+from reconciler.semantics.ast import And, Cmp, Count, Lift, LocalTime, Node, Not, Or, Sum, Sure
+from reconciler.semantics.nodes import columns, is_stateful, parts
 from reconciler.semantics.program import Group, Program
 
 _Pairs: TypeAlias = "list[tuple[Node, Node]]"
+_STATEFUL: Final = (ast.Count, ast.Sum, ast.Distinct, ast.Prev, ast.Age, ast.Gap, ast.Seen, ast.Baseline)
 #: What every relation of the engine needs, whatever the policies ask for.
 ALWAYS: Final = ("seq", "ts_us", "actor_id", "action", "resource")
 
@@ -30,18 +35,17 @@ ALWAYS: Final = ("seq", "ts_us", "actor_id", "action", "resource")
 def narrowed(old: Program | None, new: Program | None, events: ir.Table, values: Values) -> ir.Table | None:
     """Return the events on which the outcomes of two versions can differ; None where nothing but looking would tell.
 
-    None as well where the effects differ, since then every violation counts, and where earlier events decide.
+    None as well where the effects differ, since then every violation counts, and mostly where earlier events decide.
     """
     if old is None or new is None or not (old.enabled and new.enabled) or old.effect is not new.effect:
         return None
-    if old.state != new.state or is_stateful(old) or is_stateful(new) or len(old.groups) != len(new.groups):
+    if old.state != new.state or len(old.groups) != len(new.groups):
         return None
-    found: _Pairs = []
-    for pair in zip(old.groups, new.groups, strict=True):
-        several = _of_groups(*pair)
-        if several is None:
-            return None
-        found += several
+    found = _all(_of_groups(*pair) for pair in zip(old.groups, new.groups, strict=True))
+    if found is None:
+        return None
+    if is_stateful(old) or is_stateful(new):
+        return _reached(old, new, found, events, values)
     tests = [_differ(one, other, events, values) for one, other in found]
     known = [test for test in tests if test is not None]
     if len(known) < len(tests):
@@ -90,8 +94,38 @@ def _leaves(old: Node | None, new: Node | None) -> _Pairs | None:
             return [(old, new)]
         case LocalTime(), LocalTime():
             return [(old, new)]
+        case Count(), Count() if replace(old, limit=new.limit) == new:
+            return [(old, new)]
+        case Sum(), Sum() if replace(old, least=new.least) == new:
+            return [(old, new)]
         case _:
             return None
+
+
+def _reached(old: Program, new: Program, found: _Pairs, events: ir.Table, values: Values) -> ir.Table | None:
+    """Where one limit of the only node that looks back was changed: what a window over the lower one can reach.
+
+    There every window that is over a limit is whole. The filters of the policy are left out, so a little more is kept.
+    """
+    remembering = [part for program in (old, new) for part in parts(program.groups) if isinstance(part, _STATEFUL)]
+    if len(found) != 1 or remembering != list(found[0]):
+        return None
+    one, other = found[0]
+    if isinstance(one, Sum) and isinstance(other, Sum) and min(one.least, other.least) > 0:
+        wide, key = keyed(events, one.key, values)
+        amount = expression(wide, one.column).fill_null(0)
+        return busy(wide, key, one.window_us, amount, min(one.least, other.least))
+    if not isinstance(one, Count) or not isinstance(other, Count) or one.where is not None:
+        return None
+    if one.limit.adaptive is not None or other.limit.adaptive is not None:
+        return None
+    least = min(n for limit in (one.limit, other.limit) for n in possible(limit))
+    if least <= 0:
+        return None
+    wide, key = keyed(events, one.key, values)
+    if not one.tumbling:
+        return busy(wide, key, one.window_us, ibis.literal(1), least + 1)
+    return full(wide.mutate(b=wide.ts_us - wide.ts_us % one.window_us), key, "b", least + 1)
 
 
 def _differ(old: Node, new: Node, events: ir.Table, values: Values) -> ir.Value | None:

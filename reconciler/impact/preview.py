@@ -42,6 +42,7 @@ def open_events(folder: Path, *, memory: str = MEMORY) -> Iterator[tuple[ir.Tabl
         warnings.filterwarnings("ignore", category=DeprecationWarning)  # between ibis, DuckDB and pandas
         connection = ibis.duckdb.connect(memory_limit=memory, temp_directory=str(folder / ".spill"))
         try:
+            connection.con.execute("SET enable_progress_bar = false")  # it would stand in what the command prints
             table = connection.read_parquet(str(folder / "date=*" / "*.parquet"), hive_partitioning=False)
             nothing = {stored_name(name): ibis.null(table[stored_name(name)].type()) for name in stored.constant}
             yield table.mutate(**nothing) if nothing else table, stored
@@ -69,7 +70,7 @@ def preview(
     Where the *mode* of the target is known (`STRICT`, `MONITORING`), *old* is compared with the decisions on record.
     With *out* every touched event is written there as Parquet, as recorded, with what becomes of it.
     """
-    values = Values(table)
+    values = Values(table, stored.known and stored.known.without(map(stored_name, stored.constant)))
     found = replay(old, new, table, values)
     if out is not None:
         _write(found, table, out)

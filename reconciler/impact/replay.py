@@ -61,14 +61,14 @@ def _meaning(program: Program | None) -> Program | None:
 class _Step:
     """A changed policy: its two versions, and what each says of the events on which they can differ.
 
-    `is_whole` tells whether these are all events.
+    `small` are these events; None where they are all.
     """
 
     key: str
     old: Program | None
     new: Program | None
+    small: ir.Table | None
     said: tuple[ir.Table | None, ir.Table | None]
-    is_whole: bool
 
 
 def replay(old: Version, new: Version, events: ir.Table, values: Values | None = None) -> Replay:
@@ -89,10 +89,10 @@ def replay(old: Version, new: Version, events: ir.Table, values: Values | None =
     near = values.keep(events.semi_join(touched, "seq").select(needed_by(programs, events)))
     votes = []
     for step, whole in pairs:
-        if step.is_whole:
-            table = whole
-        else:
-            said = tuple(_loud(program, near, values) for program in (step.old, step.new))
+        table = whole
+        if step.small is not None and len(several) > 1:  # what the others touch lies outside
+            wider = _wider(step.small, near) if step.new is not None and is_stateful(step.new) else near
+            said = tuple(_loud(program, wider, values) for program in (step.old, step.new))
             table = _both(step.key, step.old, step.new, said)
         votes += [] if table is None else [table.semi_join(touched, "seq")]
     for key in sorted(set(old) - set(changed)):
@@ -110,7 +110,13 @@ def _step(key: str, old: Program | None, new: Program | None, events: ir.Table, 
     looked = events if small is None else small
     said = [_loud(each, looked, values) for each in (old, new)]
     kept = [None if each is None else values.keep(each) for each in said]
-    return _Step(key, old, new, (kept[0], kept[1]), small is None)
+    return _Step(key, old, new, small, (kept[0], kept[1]))
+
+
+def _wider(small: ir.Table, near: ir.Table) -> ir.Table:
+    """The events near, and with them those that a window of the policy needs whole."""
+    more = small.anti_join(near.select("seq"), "seq")
+    return ibis.union(near.select(*small.columns), more)
 
 
 def _loud(program: Program | None, events: ir.Table, values: Values) -> ir.Table | None:

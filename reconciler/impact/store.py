@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,7 @@ import pyarrow as pa
 from reconciler.core.model import Json
 from reconciler.errors import ReconcilerError
 from reconciler.impact.kinds import SETS, kind_of, set_key, stored_name
+from reconciler.impact.known import FROM_EVENTS, Known, read_known, write_known
 from reconciler.impact.manifest import fault_of, rows_of, unlisted
 from reconciler.semantics.columns import COLUMNS
 from reconciler.semantics.events import Event
@@ -31,7 +33,8 @@ MANIFEST: Final = "manifest.json"
 #: A column with one value over so many events is taken for not recorded (semantics.md B.13).
 CONSTANT_AFTER: Final = 1000
 _BATCH: Final = 20_000
-_ROW_GROUP: Final = 500_000
+#: How a file of events is written.
+COPY: Final = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 500000"
 _MEMORY: Final = "1GB"
 _TYPES: Final = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "boolean": pa.bool_()}
 #: `nr` is the order of arrival, which decides between duplicates.
@@ -50,6 +53,7 @@ class Stored:
     rejected: int
     columns: Mapping[str, Mapping[str, Json]]
     mapping: Mapping[str, Json]
+    known: Known | None = None
 
     @property
     def constant(self) -> tuple[str, ...]:
@@ -77,6 +81,7 @@ def write_events(
         try:
             spill = _quoted(Path(work, "spill"))
             connection.execute(f"SET memory_limit = '{_MEMORY}'; SET temp_directory = {spill}; SET TimeZone = 'UTC'")
+            connection.execute("SET enable_progress_bar = false")
             connection.register("nothing", SCHEMA.empty_table())
             connection.execute("CREATE TABLE raw AS SELECT * FROM nothing")
             if kept is not None:
@@ -154,17 +159,35 @@ def _finish(connection: Any, made: Path, mapping: Mapping[str, Json], rejected: 
         path.parent.mkdir()
         connection.execute(
             f"COPY (SELECT *, {lists} FROM events WHERE ts_us >= {day * 86_400_000_000} "  # noqa: S608 # nosec B608 - numbers
-            f"AND ts_us < {(day + 1) * 86_400_000_000} ORDER BY ts_us, seq) TO {_quoted(path)} "
-            f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
+            f"AND ts_us < {(day + 1) * 86_400_000_000} ORDER BY ts_us, seq) TO {_quoted(path)} ({COPY})"
         )
         files[f"date={text}/events.parquet"] = _sha256(path)
     columns = _facts(connection, count, mapping)
     duplicates = total - count + (0 if kept is None else kept.duplicates)
     rejected += 0 if kept is None else kept.rejected
     stored = Stored(count, len(days), first, last, duplicates, rejected, columns, mapping)
-    (made / MANIFEST).write_text(
-        json.dumps(_manifest(stored, files), indent=2, sort_keys=True) + "\n", encoding="utf-8"
-    )
+    _write_manifest(made, stored, files)
+    if count >= FROM_EVENTS:
+        write_known(connection, made)
+    return stored
+
+
+def _write_manifest(folder: Path, stored: Stored, files: Mapping[str, str]) -> None:
+    text = json.dumps(_manifest(stored, files), indent=2, sort_keys=True) + "\n"
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def write_manifest(folder: Path, mapping: Mapping[str, Json]) -> Stored:
+    """Write the manifest of days that are there already, each in order and numbered on from the one before."""
+    paths = sorted(folder.glob("date=*/*.parquet"))
+    with duckdb.connect() as connection:
+        files = _quoted(folder / "date=*" / "*.parquet")
+        connection.execute(f"CREATE VIEW events AS FROM read_parquet({files}, hive_partitioning = false)")
+        count, first, last = connection.sql("SELECT count(*), min(ts_us), max(ts_us) FROM events").fetchall()[0]
+        days = len({path.parent for path in paths})
+        stored = Stored(count, days, first, last, 0, 0, _facts(connection, count, mapping), mapping)
+        _write_manifest(folder, stored, {str(path.relative_to(folder)): _sha256(path) for path in paths})
+        write_known(connection, folder)
     return stored
 
 
@@ -252,17 +275,20 @@ def read_manifest(folder: Path) -> Stored:
     fault = fault_of(value)
     if fault is not None:
         raise _no_events(folder, fault)
-    for name, digest in value["files"].items():
-        path = folder / name
-        if not path.is_file():
+    for name in value["files"]:
+        if not (folder / name).is_file():
             raise _no_events(folder, f"lacks {name}")
-        if _sha256(path) != digest:
-            raise _no_events(path, "is not what was written (another sha256)")
+    with ThreadPoolExecutor(4) as several:
+        digests = list(several.map(_sha256, [folder / name for name in value["files"]]))
+    for (name, digest), found in zip(value["files"].items(), digests, strict=True):
+        if found != digest:
+            raise _no_events(folder / name, "is not what was written (another sha256)")
     other = unlisted(folder, value["files"])
     if other is not None:
         raise _no_events(folder / other, "is not in the manifest")
     _require_rows(folder, value)
-    return Stored(**{key: value[key] for key in Stored.__slots__})
+    known = read_known(folder, value["events"], value["first_us"], value["last_us"]) if value["events"] else None
+    return Stored(**{key: value[key] for key in Stored.__slots__ if key != "known"}, known=known)
 
 
 def _require_rows(folder: Path, value: Mapping[str, Any]) -> None:

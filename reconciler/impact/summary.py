@@ -26,18 +26,16 @@ def summarise(
     found: Replay, old: Version, new: Version, events: ir.Table, values: Values, warnings: Sequence[str] = ()
 ) -> Impact:
     """Return the preview of a replay. Examples are redacted here, so that nothing raw ever reaches a rendering."""
-    row = _first(
-        events.aggregate(n=events.count(), a=events.actor_id.nunique(), low=events.ts_us.min(), high=events.ts_us.max())
-    )
-    shifts = _joined(found.shifts, events)
+    count, actors, first, last = values.overview
+    shifts = found.shifts
     totals = {each["shift"]: each for each in _rows(_totals(shifts))}
     blocked = totals.get(Shift.NEWLY_BLOCKED.value, {})
     changes = tuple(_change(key, found, shifts, old, new, events, values) for key in found.changed)
     return Impact(
-        events=row["n"],
-        actors=row["a"],
-        first=_instant(row["low"]),
-        last=_instant(row["high"]),
+        events=count,
+        actors=actors,
+        first=_instant(first),
+        last=_instant(last),
         changes=changes,
         newly_blocked=blocked.get("n", 0),
         newly_blocked_actors=blocked.get("actors", 0),
@@ -57,20 +55,6 @@ def _first(table: ir.Table) -> dict[str, Any]:
 def _rows(table: ir.Table) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = table.to_pyarrow().to_pylist()
     return rows
-
-
-def _joined(shifts: ir.Table, events: ir.Table) -> Any:
-    """The touched events with what is shown of them; few, so fetched once."""
-    shown = events.select(
-        e_seq=events.seq,
-        ts_us=events.ts_us,
-        actor_id=events.actor_id,
-        action=events.action,
-        resource=events.resource,
-        source_ip=expression(events, "source_ip"),
-    )
-    joined = shifts.inner_join(shown, shifts.seq == shown.e_seq).drop("e_seq")
-    return ibis.memtable(joined.to_pyarrow())
 
 
 def _totals(shifts: ir.Table) -> ir.Table:
@@ -123,7 +107,7 @@ def _change(
         blocked_actors=counts["actors"] or 0,
         in_scope=scope,
         actors=_actors(stopped),
-        first=_examples(stopped, key),
+        first=_examples(stopped, events, key),
         coverage=coverage,
         not_replayed=program.not_replayed,
         unchecked=program.unchecked,
@@ -141,8 +125,13 @@ def _actors(stopped: ir.Table) -> tuple[tuple[str, int], ...]:
     return tuple((row["actor_id"], row["n"]) for row in rows)
 
 
-def _examples(stopped: ir.Table, key: str) -> tuple[Example, ...]:
-    rows = _rows(stopped.order_by("seq").limit(MOST_LISTED))
+def _examples(stopped: ir.Table, events: ir.Table, key: str) -> tuple[Example, ...]:
+    first = _rows(stopped.select("seq").order_by("seq").limit(MOST_LISTED))
+    if not first:
+        return ()
+    shown = events.filter(events.seq.isin([row["seq"] for row in first]))
+    address = expression(shown, "source_ip")
+    rows = _rows(shown.select("seq", "ts_us", "actor_id", "action", "resource", source_ip=address).order_by("seq"))
     return tuple(
         redacted(
             Example(

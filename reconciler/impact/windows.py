@@ -24,7 +24,7 @@ from reconciler.semantics.matching import matcher
 _Compare: TypeAlias = Callable[[Any, Any], Any]
 
 
-def _keyed(table: ir.Table, key: Sequence[str], values: Values) -> tuple[ir.Table, list[str]]:
+def keyed(table: ir.Table, key: Sequence[str], values: Values) -> tuple[ir.Table, list[str]]:
     """Return the table with a column per part of the key, and their names."""
     columns = {f"k{index}": _key_column(table, column, values) for index, column in enumerate(key)}
     return table.mutate(**columns), list(columns)
@@ -80,7 +80,7 @@ def _close(table: ir.Table, wide: ir.Table, known: ir.Value, value: ir.Value, na
 
 def add_count(table: ir.Table, node: Count, values: Values, counted: str | None, name: str) -> ir.Table:
     """More than the limit within the window; *counted* is the column that says which earlier events count."""
-    wide, key = _keyed(table, node.key, values)
+    wide, key = keyed(table, node.key, values)
     if node.tumbling:
         wide = wide.mutate(b=_bucket(wide, node.window_us))
         if counted is None and node.limit.adaptive is None:
@@ -138,13 +138,17 @@ def _count_some(
 
 def _limits(wide: ir.Table, limit: Limit, values: Values) -> tuple[ir.Value, list[int]]:
     """The limit of each event, before any backing off, and every value it can have (semantics.md B.8)."""
-    possible = sorted({limit.base, *(n for _, n in limit.overrides), *(n for _, n in limit.tiers)})
     own: ir.Value = ibis.literal(limit.base)
     if limit.tiers:
         score, several = expression(wide, "trust_score"), list(limit.tiers)
         branches = [(score >= least, n) for least, n in reversed(several)]
         own = ibis.cases((score.isnull(), several[0][1]), *branches, else_=limit.base)
-    return _overridden(wide, limit, values, own), possible
+    return _overridden(wide, limit, values, own), possible(limit)
+
+
+def possible(limit: Limit) -> list[int]:
+    """Return every limit that somebody has, before any backing off, lowest first."""
+    return sorted({limit.base, *(n for _, n in limit.overrides), *(n for _, n in limit.tiers)})
 
 
 def _overridden(wide: ir.Table, limit: Limit, values: Values, otherwise: ir.Value) -> ir.Value:
@@ -166,7 +170,7 @@ def _limit(
 ) -> tuple[ir.Table, ir.Value]:
     """The limit of a tumbling window, after backing off for each window in a row that exceeded the base."""
     limit = node.limit
-    most, possible = _limits(wide, limit, values)
+    most, bases = _limits(wide, limit, values)
     if limit.adaptive is None:
         return wide, most
     follows = "actor_id" in node.key
@@ -177,7 +181,7 @@ def _limit(
     on = [wide[name] == streaks[f"s{name}"] for name in key]
     joined = wide.left_join(streaks, [*on, wide.b == streaks.sb])
     wide = joined.select(**{column: joined[column] for column in wide.columns}, streak=joined["streak"].fill_null(0))
-    steps = {n: backed_off(n, limit.adaptive) for n in possible}
+    steps = {n: backed_off(n, limit.adaptive) for n in bases}
     rows = [(n, streak, each) for n, several in steps.items() for streak, each in enumerate(several)]
     table = ibis.memtable({"tn": [r[0] for r in rows], "tk": [r[1] for r in rows], "tl": [r[2] for r in rows]})
     last = wide["most"].cases(*((n, len(several) - 1) for n, several in steps.items()), else_=0)
@@ -204,20 +208,20 @@ def _streaks(wide: ir.Table, key: Sequence[str], width: int) -> ir.Table:
 
 def add_sum(table: ir.Table, node: Sum, values: Values, name: str) -> ir.Table:
     """At least so much of a column in (t − W, t]: a running sum less the running sum of what is W old."""
-    keyed, key = _keyed(table, node.key, values)
-    wide = keyed.mutate(amount=expression(keyed, node.column).fill_null(0))
+    whole, key = keyed(table, node.key, values)
+    wide = whole.mutate(amount=expression(whole, node.column).fill_null(0))
     if node.least > 0:
         wide = busy(wide, key, node.window_us, wide.amount, node.least)
     all_so_far = wide.amount.sum().over(ibis.window(group_by=key, order_by=_order(wide), preceding=(None, 0)))
     old = ibis.range_window(group_by=key, order_by=wide.ts_us, preceding=(None, node.window_us))
     wide = wide.mutate(total=all_so_far, gone=wide.amount.sum().over(old).fill_null(0))
-    keyed = marked(keyed, wide.filter(wide.total - wide.gone >= node.least), "hit")
-    return _close(table, keyed, _all_known(keyed, key), keyed["hit"], name)
+    whole = marked(whole, wide.filter(wide.total - wide.gone >= node.least), "hit")
+    return _close(table, whole, _all_known(whole, key), whole["hit"], name)
 
 
 def add_distinct(table: ir.Table, node: Distinct, values: Values, name: str) -> ir.Table:
     """More different values in (t − W, t] than allowed: each value comes and goes, and a sweep counts them."""
-    wide, key = _keyed(table, node.key, values)
+    wide, key = keyed(table, node.key, values)
     wide = wide.mutate(value=expression(wide, node.column))
     known = wide.filter(_all_known(wide, key))
     seen = known.filter(known.value.notnull())
@@ -251,7 +255,7 @@ def _step(table: ir.Table, key: Sequence[str], at: ir.Value, seq: ir.Value, rank
 
 def add_prev(table: ir.Table, node: Prev, values: Values, name: str) -> ir.Table:
     """Another value than the previous recorded one of the key; false at the first, null where none is recorded."""
-    wide, key = _keyed(table, node.key, values)
+    wide, key = keyed(table, node.key, values)
     wide = wide.mutate(now=expression(wide, node.column))
     known = wide.filter(_all_known(wide, key) & wide.now.notnull())
     known = known.mutate(was=known.now.lag(1).over(_running(known, key)))
@@ -290,14 +294,14 @@ def _departures(known: ir.Table, node: Prev) -> ir.Table:
 
 def add_age(table: ir.Table, node: Age, values: Values, compare: _Compare, name: str) -> ir.Table:
     """Time since the first event of the key."""
-    wide, key = _keyed(table, node.key, values)
+    wide, key = keyed(table, node.key, values)
     wide = wide.mutate(first=wide.ts_us.min().over(ibis.window(group_by=key)))
     return _close(table, wide, _all_known(wide, key), compare(wide.ts_us - wide["first"], node.span_us), name)
 
 
 def add_gap(table: ir.Table, node: Gap, values: Values, compare: _Compare, name: str) -> ir.Table:
     """Time since the previous event of the key; false at the first."""
-    wide, key = _keyed(table, node.key, values)
+    wide, key = keyed(table, node.key, values)
     wide = wide.mutate(last=wide.ts_us.lag(1).over(_running(wide, key)))
     value = compare(wide.ts_us - wide["last"], node.span_us).fill_null(False)
     return _close(table, wide, _all_known(wide, key), value, name)
@@ -305,7 +309,7 @@ def add_gap(table: ir.Table, node: Gap, values: Values, compare: _Compare, name:
 
 def add_seen(table: ir.Table, node: Seen, values: Values, compare: _Compare, name: str) -> ir.Table:
     """How many events of the key came before."""
-    wide, key = _keyed(table, node.key, values)
+    wide, key = keyed(table, node.key, values)
     wide = wide.mutate(earlier=ibis.row_number().over(_running(wide, key)))
     return _close(table, wide, _all_known(wide, key), compare(wide.earlier, node.count), name)
 
@@ -315,7 +319,7 @@ def add_seen(table: ir.Table, node: Seen, values: Values, compare: _Compare, nam
 
 def add_baseline(table: ir.Table, node: Baseline, values: Values, name: str) -> ir.Table:
     """A bucket far above those before it: more events than the bound that Python computes from their sums."""
-    wide, key = _keyed(table, node.key, values)
+    wide, key = keyed(table, node.key, values)
     wide = wide.mutate(b=_bucket(wide, node.bucket_us))
     wide = wide.mutate(number=ibis.row_number().over(_running(wide, [*key, "b"])) + 1)
     known = wide.filter(_all_known(wide, key))
