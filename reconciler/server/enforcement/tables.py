@@ -75,6 +75,13 @@ events = sa.Table(
     sa.UniqueConstraint("organization", "event_id"),
     sa.UniqueConstraint("organization", "chain", "link"),
     sa.Index(None, "organization", "ts_us"),
+    # Few of them, and asked for by day.
+    sa.Index(
+        "ix_events_stopped",
+        *("organization", "ts_us", "decision"),
+        sqlite_where=sa.text("would_block = 1"),
+        postgresql_where=sa.text("would_block"),
+    ),
 )
 keep_rows(events, "link", "OLD.chain")
 

@@ -23,7 +23,7 @@ from reconciler.server.trail import tables as trail
 MODULES: Final = (tables, aim, enforcement, preconditions, pages, trail)
 
 #: The newest step, the one a database made from `metadata` is at.
-HEAD: Final = "0007_lists"
+HEAD: Final = "0008_decisions"
 
 #: Alembic's own table: one row, the step the database is at.
 _version = sa.Table(

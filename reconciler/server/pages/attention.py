@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
 
+from reconciler.server.pages.decisions import DecisionDays
 from reconciler.server.pages.facts import OUTSIDE
 from reconciler.server.pages.findings import DayCounts, OpenAlerts
 from reconciler.server.pages.glass import Glass
@@ -40,13 +41,14 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The first page: what needs somebody, how it stands, what happened last, violations by day."""
+    """The first page: what needs somebody, how it stands, what happened last, requests and violations by day."""
 
     mode: Mode
     attention: tuple[Attention, ...]
     counts: Counts
     recent: tuple[EntryView, ...]
     violations: DayCounts
+    decisions: DecisionDays
 
 
 def find_attention(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from reconciler.server.pages.decisions import DecisionDays
 from reconciler.server.pages.views import EntryView
 
 
@@ -37,6 +38,7 @@ class Bar:
     width: str
     height: str
     title: str
+    kind: str = ""
 
 
 def draw_lanes(entries: Sequence[EntryView]) -> Lanes:
@@ -69,6 +71,29 @@ def draw_bars(days: Sequence[str], counts: Sequence[int]) -> tuple[Bar, ...]:
             height, title = max(100 * count / highest, 4), f"{day}: {count:,}"
             left, width = _share(index * step + step * 0.12), _share(step * 0.76)
             bars.append(Bar(left, _share(100 - height), width, _share(height), title))
+    return tuple(bars)
+
+
+def draw_decisions(found: DecisionDays) -> tuple[Bar, ...]:
+    """A bar for each day that had requests: at its foot those that were blocked, then those that would have been.
+
+    A day's bar is as high as it had requests, and what stands for any at all can still be seen.
+    """
+    highest = max(found.requests, default=0)
+    step = 100 / max(len(found.days), 1)
+    bars = []
+    for index, (day, requests) in enumerate(zip(found.days, found.requests, strict=True)):
+        if not requests:
+            continue
+        blocked, would = found.blocked[index], found.would_block[index]
+        title = f"{day}: {requests:,} requests, {blocked:,} blocked, {would:,} would be"
+        left, width = _share(index * step + step * 0.12), _share(step * 0.76)
+        floor = 100.0
+        for kind, count in (("blocked", blocked), ("would", would), ("", max(0, requests - blocked - would))):
+            if count:
+                height = min(max(100 * count / highest, 3), floor)
+                floor -= height
+                bars.append(Bar(left, _share(floor), width, _share(height), title, kind))
     return tuple(bars)
 
 

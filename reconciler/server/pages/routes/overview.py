@@ -10,11 +10,12 @@ from starlette.responses import Response
 
 from reconciler.server.pages import views
 from reconciler.server.pages.attention import Counts, Overview, find_attention
+from reconciler.server.pages.decisions import count_decisions
 from reconciler.server.pages.facts import GIT, OUTSIDE, UNMANAGED, read_policies
 from reconciler.server.pages.findings import count_by_day, open_alerts
 from reconciler.server.pages.glass import read_glasses
 from reconciler.server.pages.mode import read_mode
-from reconciler.server.pages.pictures import draw_bars
+from reconciler.server.pages.pictures import draw_bars, draw_decisions
 from reconciler.server.pages.render import page
 from reconciler.server.pages.trail import read_trail
 from reconciler.server.pages.visit import Looking, Visit, chains_of
@@ -29,7 +30,9 @@ router = APIRouter(include_in_schema=False)
 @router.get("/")
 @router.get("/overview.json")
 def overview(visit: Looking) -> Response:
-    return page(visit, "overview", make_overview(visit), title="Overview", draw_bars=draw_bars)
+    return page(
+        visit, "overview", make_overview(visit), title="Overview", draw_bars=draw_bars, draw_decisions=draw_decisions
+    )
 
 
 def make_overview(visit: Visit) -> Overview:
@@ -42,6 +45,7 @@ def make_overview(visit: Visit) -> Overview:
         recent = read_trail(connection, organization, Wanted(), limit=_SHOWN_ENTRIES).entries
         mode = read_mode(connection, organization)
         violations = count_by_day(connection, organization, now, days=DAYS)
+        decisions = count_decisions(connection, organization, now, days=DAYS)
     shown, places = [views.policy_view(each, glasses) for each in policies], views.by_place(policies)
     states = [each.origin for each in shown]
     return Overview(
@@ -58,4 +62,5 @@ def make_overview(visit: Visit) -> Overview:
         ),
         recent=tuple(views.entry_view(each, places) for each in recent),
         violations=violations,
+        decisions=decisions,
     )
