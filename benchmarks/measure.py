@@ -64,9 +64,10 @@ def process(
     return go
 
 
-def reconciler(*arguments: str | Path, folder: Path = ROOT, codes: Sequence[int] = (0,)) -> Go:
-    """Return what runs our program as its command does."""
-    return process(sys.executable, "-P", "-m", "reconciler", *arguments, folder=folder, codes=codes, environ=TOKEN)
+def reconciler(*arguments: str | Path, folder: Path = ROOT, codes: Sequence[int] = (0,), is_cold: bool = False) -> Go:
+    """Return what runs our program as its command does; *is_cold*: without what earlier runs found valid."""
+    environ = {**TOKEN, "RECONCILER_CACHE": "off"} if is_cold else TOKEN
+    return process(sys.executable, "-P", "-m", "reconciler", *arguments, folder=folder, codes=codes, environ=environ)
 
 
 TOKEN = {"RECONCILER_TOKEN": "benchmark-token-0123456789abcdef"}
