@@ -30,14 +30,24 @@ def json_equal(a: Json, b: Json) -> bool:
     >>> json_equal([1, {"a": 2.0}], [1.0, {"a": 2}]), json_equal(True, 1)
     (True, False)
     """
-    if a is b:
-        return True
-    if a != b:
-        return False
+    return a is b or (a == b and _same_kinds(a, b))
+
+
+def _same_kinds(a: Json, b: Json) -> bool:
+    """Whether two values that are equal to Python have `true` and `false` at the same places.
+
+    Texts are passed by: this is asked for every policy of a plan.
+    """
     if isinstance(a, dict) and isinstance(b, dict):
-        return all(json_equal(value, b[key]) for key, value in a.items())
+        for key, value in a.items():  # noqa: SIM110 - loops, because they are faster
+            if value.__class__ is not str and not _same_kinds(value, b[key]):
+                return False
+        return True
     if isinstance(a, list) and isinstance(b, list):
-        return all(map(json_equal, a, b))
+        for one, other in zip(a, b, strict=True):
+            if one.__class__ is not str and not _same_kinds(one, other):
+                return False
+        return True
     return isinstance(a, bool) is isinstance(b, bool)
 
 

@@ -268,7 +268,7 @@ def _whole(
 
 def _unknown(desired: _Object, live: _Object, applied: _Object, schema: Schema, at: str) -> Iterator[str]:
     named = properties_of(schema)
-    if not named:
+    if not named or live == desired:
         return
     for key in sorted(live):
         value = live[key]

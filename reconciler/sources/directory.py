@@ -230,33 +230,33 @@ def _read(path: str, place: str, found: _Found) -> bytes | None:
 def _list_commit(repository: Repository, commit: str, folder: str) -> _Found:
     """What is to be read at a commit, by object id; links resolved inside the tree."""
     found = _Found(checked_folder(folder))
-    entries = {entry.path: entry for entry in repository.list_files(commit, [found.folder])}
+    entries = repository.list_files(commit, [found.folder])
     if not entries or found.folder in entries:
         # A folder that is a link or a file in the tree is listed as itself.
-        if found.folder in entries and entries[found.folder].mode == "120000":
+        if found.folder in entries and entries[found.folder][0] == "120000":
             found.problem("symlink", found.folder, "the policy folder is a symbolic link", "use the real folder")
         else:
             _missing(found)
         return found
-    links = {path: entry.blob for path, entry in entries.items() if entry.mode == "120000"}
+    links = {path: blob for path, (mode, blob) in entries.items() if mode == "120000"}
     targets = repository.read_blobs(links.values()) if links else {}
     others: dict[str, str] = {}
-    for path, entry in entries.items():
-        if entry.mode == "160000":
+    for path, (mode, blob) in sorted(entries.items()):
+        if mode == "160000":
             _submodule(path, found)
             continue
         if path in links:
-            target: str | None = _target(path, os.fsdecode(targets.get(entry.blob, b"")))
+            target: str | None = _target(path, os.fsdecode(targets.get(blob, b"")))
             if not is_policy_file(path):
                 others[path] = target or ""
                 continue
             for _ in range(_MAX_LINKS):
                 if target in links:
                     target = _target(target, os.fsdecode(targets.get(links[target], b"")))
-            if target not in entries or entries[target].mode not in ("100644", "100755"):
+            if target not in entries or entries[target][0] not in ("100644", "100755"):
                 _link(path, found)
                 continue
-            entry = entries[target]
+            blob = entries[target][1]
         elif not is_policy_file(path):
             continue
         if not _is_sound_name(path, found):
@@ -264,7 +264,7 @@ def _list_commit(repository: Repository, commit: str, folder: str) -> _Found:
         if len(found.places) >= MAX_FILES:
             _too_many(found)
             break
-        found.places[path] = entry.blob
+        found.places[path] = blob
     kinds = repository.tree_kinds(commit, {target for target in others.values() if target}) if others else {}
     for path, target in others.items():
         if kinds.get(target) != "blob":

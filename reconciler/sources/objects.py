@@ -58,21 +58,22 @@ class Objects:
 
     # --------------------------------------------------------------------------------------------- trees
 
-    def list_files(self, commit: str, folders: Sequence[str]) -> tuple[TreeFile, ...]:
-        """Every entry below *folders* (or the file itself) at a commit, sorted by path; submodules and links too."""
+    def list_files(self, commit: str, folders: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Mode and id of every entry below *folders* (or of the file itself) at a commit; submodules and links too."""
         places = [self._prefix + checked_path(folder) for folder in folders]
         if not places:
-            return ()
-        found: list[TreeFile] = []
-        for entry in self._list_tree(commit, places):
-            path = self._inward(entry.path)
-            if path is not None:
-                found.append(TreeFile(path, entry.blob, entry.mode))
-        return tuple(sorted(found, key=lambda entry: entry.path))
+            return {}
+        inward = len(self._prefix)
+        return {
+            path[inward:]: (mode, sha)
+            for mode, _, sha, path in self._list_tree(commit, places)
+            if path.startswith(self._prefix)
+        }
 
     def read_tree(self, commit: str) -> tuple[TreeFile, ...]:
         """Every file of a commit, from the root of its tree, sorted by path."""
-        return tuple(sorted(self._list_tree(commit, ()), key=lambda entry: entry.path))
+        found = (TreeFile(path, sha, mode) for mode, _, sha, path in self._list_tree(commit, ()))
+        return tuple(sorted(found, key=lambda entry: entry.path))
 
     def tree_ids(self, commit: str, paths: Iterable[str]) -> dict[str, str | None]:
         """The object ids of files or folders at a commit, None where there is nothing. `.` is the folder itself."""
@@ -148,13 +149,13 @@ class Objects:
     def read_file(self, commit: str, path: str) -> bytes | None:
         """The content of a regular file at a commit; None when there is none, and for a link or submodule."""
         full = self._prefix + checked_path(path)
-        entry = next((entry for entry in self._list_tree(commit, [full]) if entry.path == full), None)
-        if entry is None or entry.mode not in ("100644", "100755"):
+        found = next(((mode, sha) for mode, _, sha, name in self._list_tree(commit, [full]) if name == full), None)
+        if found is None or found[0] not in ("100644", "100755"):
             return None
-        blobs = self.read_blobs_sized([entry.blob])
+        blobs = self.read_blobs_sized([found[1]])
         if blobs.too_large:
             raise GitError("this file is over 1 MiB", where=f"{clean(path)} at {commit[:7]}", fix="split it")
-        return blobs.data[entry.blob]
+        return blobs.data[found[1]]
 
     def blob_id(self, data: bytes) -> str:
         """The object id these bytes have in this repository, with no filter applied.
@@ -185,14 +186,14 @@ class Objects:
                 found[path] = (sha, kind, "")
         return found
 
-    def _list_tree(self, commit: str, places: Sequence[str]) -> Iterator[TreeFile]:
+    def _list_tree(self, commit: str, places: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
+        """Mode, kind, id and full path of every file at or below *places*."""
         # No "--": after --end-of-options, ls-tree takes it for a path.
         arguments = ["ls-tree", "-r", "-z", "--full-tree", "--end-of-options", full_id(commit)]
         named = [place.rstrip("/") for place in places]
         if "" not in named:
             arguments += named
-        for mode, _, sha, path in parse_tree(self._run(arguments).out):
-            yield TreeFile(path, sha, mode)
+        return parse_tree(self._run(arguments).out)
 
     def _inward(self, full: str) -> str | None:
         return full[len(self._prefix) :] if full.startswith(self._prefix) else None

@@ -111,10 +111,10 @@ def _tokens(out: Reader) -> Iterator[bytes]:
 
 def parse_tree(out: bytes) -> Iterator[tuple[str, str, str, str]]:
     """Mode, kind, object id and path of `git ls-tree -z`."""
-    for line in out.split(b"\0")[:-1]:
-        facts, _, path = line.partition(b"\t")
-        mode, kind, sha = facts.decode("ascii", "replace").split(" ")
-        yield mode, kind, sha, os.fsdecode(path)
+    for line in os.fsdecode(out).split("\0")[:-1]:
+        facts, _, path = line.partition("\t")
+        mode, kind, sha = facts.split(" ")
+        yield mode, kind, sha, path
 
 
 def parse_header(line: bytes) -> tuple[str, str, int]:

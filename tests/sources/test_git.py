@@ -85,10 +85,10 @@ def test_a_folder_below_the_top_sees_paths_from_itself(tmp_path: Path) -> None:
 
     files = repository.list_files(head, ["policies"])
 
-    assert [file.path for file in files] == ["policies/a.yaml"]
+    assert list(files) == ["policies/a.yaml"]
     assert repository.read_file(head, "policies/a.yaml") == b"a: 1\n"
     assert repository.commit_log(head, ["policies/a.yaml"])["policies/a.yaml"].sha == head
-    assert repository.blobs_at([(head, "policies/a.yaml")]) == {(head, "policies/a.yaml"): files[0].blob}
+    assert repository.blobs_at([(head, "policies/a.yaml")]) == {(head, "policies/a.yaml"): files["policies/a.yaml"][1]}
     assert repository.changed_paths(head, repo.commit({"teams/sec/x": "1", "other/c": "1"})) == {"x"}
     assert repository.git_dir == repo.path / ".git"
 
@@ -123,7 +123,7 @@ def test_both_object_formats_are_read_and_written(tmp_path: Path, object_format:
     written = repository.write_commit(None, {"run.json": b"{}"}, "x\n", AT)
 
     assert len(written) == len(head) == {"sha1": 40, "sha256": 64}[object_format]
-    assert repository.list_files(head, ["p"])[0].blob == repository.blob_id(b"a: 1\n")
+    assert repository.list_files(head, ["p"])["p/a.yaml"][1] == repository.blob_id(b"a: 1\n")
     assert repository.update_ref(LEDGER, written, None)
     assert repository.push("origin", [RefUpdate(LEDGER, written, None)]).status is PushStatus.DONE
     assert repository.update_ref(LEDGER, None, written)
@@ -384,7 +384,7 @@ def test_trees_are_listed_with_modes_and_without_following_anything(tmp_path: Pa
 
     files = repository.list_files(repository.head(), ["p"])
 
-    assert [(file.path, file.mode) for file in files] == [
+    assert sorted((path, mode) for path, (mode, _) in files.items()) == [
         ("p/a.yaml", "100644"),
         ("p/link.yaml", "120000"),
         ("p/module", "160000"),
@@ -694,11 +694,11 @@ def _work(repo: Repo, count: int) -> list[list[str]]:
         repository = open_repository(repo.path)
         head = repository.head()
         listed = repository.list_files(head, ["p"])
-        repository.read_blobs(file.blob for file in listed)
-        repository.commit_log(head, [file.path for file in listed])
+        repository.read_blobs(blob for _, blob in listed.values())
+        repository.commit_log(head, list(listed))
         repository.ancestors(head, [head])
-        repository.tree_ids(head, [file.path for file in listed])
-        repository.blobs_at([(head, file.path) for file in listed])
+        repository.tree_ids(head, list(listed))
+        repository.blobs_at([(head, path) for path in listed])
         ledger = repository.write_commit(None, {f"policies/{number}.json": b"{}" for number in range(count)}, "x\n", AT)
         repository.read_blobs(file.blob for file in repository.read_tree(ledger))
         repository.read_chain(ledger)

@@ -196,4 +196,4 @@ def test_a_file_named_like_an_option_or_a_pattern_is_only_a_file(tmp_path: Path)
     assert {name for name, sha in repository.tree_ids(head, names).items() if sha} == set(names)
     assert [repository.read_file(head, name) for name in names] == [b"1"] * len(names)
     assert repository.blobs_at([(head, name) for name in names]).keys() == {(head, name) for name in names}
-    assert [file.path for file in repository.list_files(head, ["-p"])] == ["-p/a.yaml"]
+    assert list(repository.list_files(head, ["-p"])) == ["-p/a.yaml"]
