@@ -29,7 +29,7 @@ from reconciler.semantics.program import Group, Program
 _Pairs: TypeAlias = "list[tuple[Node, Node]]"
 _STATEFUL: Final = (ast.Count, ast.Sum, ast.Distinct, ast.Prev, ast.Age, ast.Gap, ast.Seen, ast.Baseline)
 #: What every relation of the engine needs, whatever the policies ask for.
-ALWAYS: Final = ("seq", "ts_us", "actor_id", "action", "resource")
+ALWAYS: Final = ("seq", "ts_us", "actor_id")
 
 
 def narrowed(old: Program | None, new: Program | None, events: ir.Table, values: Values) -> ir.Table | None:
