@@ -16,13 +16,11 @@ from reconciler.core.model import LivePolicy
 from reconciler.errors import LiveError
 from reconciler.providers.extras import Extras, read_etag
 from reconciler.providers.http import Transport
-from reconciler.providers.wire import Reply, TooLargeError, WireError, header_count
+from reconciler.providers.wire import MAX_LIST_VALUES, Reply, TooLargeError, WireError, header_count
 
 #: How many policies are asked for at once; fewer where so many do not fit into a reply.
 LIMIT: Final = 1000
 MAX_PARTS: Final = 1000
-#: Values in all parts together: 300,000 policies, and less memory than a machine of CI has.
-MAX_MARKS: Final = 5_000_000
 PASSES: Final = 3
 _CURSOR: Final = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
@@ -84,8 +82,8 @@ class _Pass:
             return "more follow after as many policies as its total says"
         if len(self.cursors) >= MAX_PARTS:
             return f"it has more than {MAX_PARTS:,} parts"
-        if self.marks > MAX_MARKS:
-            return f"it holds more than {MAX_MARKS:,} values"
+        if self.marks > MAX_LIST_VALUES:
+            return f"it holds more than {MAX_LIST_VALUES:,} values"
         return None
 
 

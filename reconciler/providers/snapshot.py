@@ -26,6 +26,7 @@ from reconciler.core.safe import quoted, safe
 from reconciler.errors import ReconcilerError
 from reconciler.providers.history import Judged
 from reconciler.providers.wire import (
+    MAX_LIST_VALUES,
     WireError,
     decode_json,
     expect_array,
@@ -118,7 +119,7 @@ def parse_snapshots(data: bytes, *, where: str) -> tuple[Snapshot, ...]:
     if len(data) > MAX_BYTES:
         raise _unfit(f"it is longer than {MAX_BYTES} bytes", where)
     try:
-        value = expect_object(decode_json(data, "application/json"), "the snapshot")
+        value = expect_object(decode_json(data, "application/json", max_values=MAX_LIST_VALUES), "the snapshot")
         _expect_keys(value, "the snapshot", ("format", "tool", "targets"))
         if value["format"] != FORMAT:
             raise WireError(f"its format is not {FORMAT}")

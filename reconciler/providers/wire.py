@@ -22,6 +22,8 @@ MAX_DEPTH: Final = 64
 MAX_DIGITS: Final = 100
 #: Values in one reply. A list of ten thousand policies has about 150,000; 8 MiB of `[],` would become 135 MiB.
 MAX_VALUES: Final = 250_000
+#: Values in a whole list, in many replies or in a file: 300,000 policies, and less memory than a machine of CI has.
+MAX_LIST_VALUES: Final = 5_000_000
 
 #: What an id may look like, whether from git or from a server (reliability.md D14).
 ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.fake_api import TOKEN, FakeApi
-from tests.support.program import config_text, neosc_policy, neosc_target, program_in
+from tests.support.program import config_text, neosc_defaults, neosc_policy, neosc_target, program_in
 from tests.support.repos import make_repo
+from tests.support.servers import reference_server
 
 COMMANDS = (("apply", "--yes"), ("plan",), ("validate", "--since", "HEAD~1"))
 
@@ -56,3 +60,16 @@ def test_a_thousand_policies_start_no_more_git_processes_and_send_no_more_reques
         assert 3 < processes <= few[command][0], command
         assert requests == few[command][1], command
     assert many["plan"][1] == 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_a_plan_that_finds_nothing_asks_for_each_part_of_a_long_list_once(tmp_path: Path, size: int) -> None:
+    with reference_server(parts_of=size) as server:
+        files = {"reconciler.yaml": config_text(neosc=neosc_target(server.neosc_url)), **neosc_defaults()}
+        program = program_in(make_repo(tmp_path, files), token=server.token)
+
+        plan = program.ok("plan", "--json").json()
+
+        lists = [request for request in server.request_log if request.path == "/api/policies"]
+        assert plan["summary"]["in_sync"] == 3
+        assert len(server.request_log) == len(lists) == 1 + math.ceil(3 / size)  # the first one is left at its head

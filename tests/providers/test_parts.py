@@ -303,7 +303,7 @@ ENDLESS: Mapping[str, tuple[Script, str]] = {
 @pytest.mark.parametrize("name", ENDLESS)
 def test_a_list_without_end_has_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "MAX_PARTS", 20)
-    monkeypatch.setattr(parts, "MAX_MARKS", 50_000)
+    monkeypatch.setattr(parts, "MAX_LIST_VALUES", 50_000)
     script, words = ENDLESS[name]
     with serving(script) as server:
         with pytest.raises(LiveError, match="cannot be read to its end") as caught:

@@ -24,6 +24,7 @@ from reconciler.providers.snapshot import (
     snapshot_of,
     snapshots_to_json,
 )
+from reconciler.providers.wire import MAX_VALUES
 
 TARGET = TargetSettings(name="neosc", provider="neosc", url="http://127.0.0.1:8800/api", policies="policies/neosc")
 READ_AT = datetime(2026, 11, 20, 9, 14, 7, tzinfo=UTC)
@@ -74,6 +75,14 @@ def test_what_is_written_is_read_again(bodies: list[Any], complete: bool, mode: 
 
     assert load_schemas().check("snapshot", value) == ()
     assert parse(value) == (before,)
+
+
+def test_a_snapshot_holds_more_policies_than_one_reply() -> None:
+    rules = ["x"] * (MAX_VALUES // 2)
+
+    value = written(snapshot(live("pol-a", rules=rules), live("pol-b", rules=rules)))
+
+    assert parse(value)[0].listing.policies[1].body["rules"] == rules
 
 
 def spoil(path: str, new: Any) -> Callable[[Any], None]:

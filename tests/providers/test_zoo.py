@@ -1,8 +1,8 @@
 """Replies that no API should give, as real bytes through the real providers (reliability.md 3.2, F14 to F17, F35, F36).
 
 `test_fate.py` has the replies to a flip, `test_parts.py` those to lists that come in parts (F37, F38). Here are the
-replies to reads, those to every other kind of write, and what they cost: a reply may be endless, large when unpacked, or
-slow, and takes neither memory nor time.
+replies to reads, those to every other kind of write, and what they cost: a reply may be endless, large when unpacked,
+or slow, and takes neither memory nor time.
 """
 
 from __future__ import annotations
