@@ -24,7 +24,10 @@ from reconciler.workflows.previewing import compare_revisions
     "--events", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Events from `events ingest`."
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Also write every touched event, raw, as Parquet."
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write every touched event, raw, with its target, as Parquet.",
 )
 @format_options("text", "json")
 @click.pass_context

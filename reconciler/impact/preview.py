@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Final
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 
 from reconciler.core.impact import Impact
-from reconciler.errors import ReconcilerError
+from reconciler.errors import OutputError, ReconcilerError
 from reconciler.impact.fidelity import fidelity
 from reconciler.impact.kinds import stored_name
 from reconciler.impact.lift import Values
@@ -63,29 +65,51 @@ def preview(
     stored: Stored,
     *,
     mode: str | None = None,
-    out: Path | None = None,
+    take: Callable[[pa.Table], None] | None = None,
 ) -> Impact:
     """Return what the change from *old* to *new* would have done to the events of an open folder.
 
     Where the *mode* of the target is known (`STRICT`, `MONITORING`), *old* is compared with the decisions on record.
-    With *out* every touched event is written there as Parquet, as recorded, with what becomes of it.
+    *take* is handed every touched event as it was recorded, with what becomes of it.
     """
     values = Values(table, stored.known and stored.known.without(map(stored_name, stored.constant)))
     found = replay(old, new, table, values)
-    if out is not None:
-        _write(found, table, out)
+    if take is not None:
+        take(_touched(found, table))
     summary = summarise(found, old, new, table, values, _warnings(found.changed, old, new, stored))
     if mode is None or not found.changed:
         return summary
     return replace(summary, fidelity=fidelity(old, table, values, is_strict=mode == "STRICT"))
 
 
-def _write(found: Replay, table: ir.Table, out: Path) -> None:
-    import pyarrow.parquet as pq
-
+def _touched(found: Replay, table: ir.Table) -> pa.Table:
     touched = found.shifts.filter(found.shifts["shift"] != Shift.NONE.value).select("seq", "shift").rename(s_seq="seq")
     joined = table.inner_join(touched, table.seq == touched.s_seq).drop("s_seq").order_by("seq")
-    pq.write_table(joined.to_pyarrow(), out, compression="zstd")
+    return joined.to_pyarrow()
+
+
+def write_touched(targets: Sequence[str], touched: Sequence[pa.Table], out: Path) -> None:
+    """Write the touched events of all targets as one Parquet file, `target` first; whole or not at all.
+
+    An event that two targets touch stands there twice. Raises OutputError.
+    """
+    import pyarrow.parquet as pq
+
+    named = [
+        rows.add_column(0, "target", pa.array([target] * rows.num_rows, pa.string()))
+        for target, rows in zip(targets, touched, strict=True)
+    ]
+    made = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        pq.write_table(pa.concat_tables(named), made, compression="zstd")
+        made.replace(out)
+    except OSError as error:
+        made.unlink(missing_ok=True)
+        raise OutputError(
+            f"the file cannot be written ({error.strerror or type(error).__name__})",
+            where=str(out),
+            fix="choose another path or mend the permissions",
+        ) from error
 
 
 def _warnings(changed: tuple[str, ...], old: Version, new: Version, stored: Stored) -> list[str]:

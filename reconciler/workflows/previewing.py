@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from reconciler.config import choose_targets
 from reconciler.core.guard import judge
@@ -28,6 +28,7 @@ from reconciler.workflows.session import Files, Session, load_desired, read_revi
 _MOST_BYTES: Final = 8 * 1024 * 1024
 #: Systems whose policies mean something else than semantics.md B says (its B.13).
 _NOT_REPLAYED: Final = frozenset(("aim",))
+_OTHER_RULES: Final = "AIM judges by rules of its own, which are not replayed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ def _guarded(planned: Planned, plan: Plan, impact: Impact, *, blocks_protected: 
 def versions_of(planned: Planned, data: Data) -> Versions:
     """Return the live policies of a target, and what they are once the plan is carried out, as programs by key."""
     if planned.plan.target.provider in _NOT_REPLAYED:
-        return Versions({}, {}, ("AIM judges by rules of its own, which are not replayed",))
+        return Versions({}, {}, (_OTHER_RULES,))
     keys = {entry.id: key for key, entry in planned.inputs.applied.items()}
     changes = {change.key: change for change in planned.plan.changes if change.kind is Kind.POLICY}
     by_id = {change.id: change for change in changes.values() if change.id is not None}
@@ -248,22 +249,26 @@ def compare_revisions(
 ) -> list[Compared]:
     """Return the preview of two revisions of the policy files; neither a token nor the live API is needed.
 
-    With *out* every touched event is written there as Parquet, as it was recorded: that file is not redacted.
+    With *out* every touched event is written there as Parquet, with its target, as it was recorded: that file is not
+    redacted.
     """
     with replays():
-        from reconciler.impact.preview import data_of, open_events, preview
+        from reconciler.impact.preview import data_of, open_events, preview, write_touched
 
     repository = open_repository(session.root)
     ids = [repository.resolve(old), repository.resolve(new)]
     files = [read_revision(session, repository, commit, names) for commit in ids]
-    compared = []
+    compared: list[Compared] = []
+    touched: list[Any] = []
     with open_events(folder) as (table, stored):
         for target in choose_targets(files[1].config, names):
             unread: list[str] = []
             versions = [_version_at(session, target.name, side, data_of(stored), unread) for side in files]
-            impact = preview(versions[0], versions[1], table, stored, out=out)
+            impact = preview(versions[0], versions[1], table, stored, take=touched.append if out is not None else None)
             impact = replace(impact, warnings=(*impact.warnings, *dict.fromkeys(unread)))
             compared.append(Compared(target.name, ids[0], ids[1], impact))
+    if out is not None:
+        write_touched([each.target for each in compared], touched, out)
     return compared
 
 
@@ -271,6 +276,9 @@ def _version_at(session: Session, name: str, files: Files, data: Data, unread: l
     """The policies of a target at one revision; none where the revision does not have the target."""
     target = files.config.targets.get(name)
     if target is None:
+        return {}
+    if target.provider in _NOT_REPLAYED:
+        unread.append(_OTHER_RULES)
         return {}
     desired = load_desired(session, target, files, session.clock.now())
     require_valid([*files.problems, *desired.problems], len(files.raw))
