@@ -15,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from benchmarks.corpus import ROOT, values
 
+#: A list of NeoSC's without it is one that has just been made, and is read again.
+MADE_AT = "2026-01-01T00:00:00Z"
 NOBODY = b'{"detail": "not here"}'
 
 
@@ -28,7 +30,7 @@ def lists(count: int) -> dict[str, bytes]:
         for number, each in enumerate(values("opena2a", share))
     ]
     return {
-        "/neosc/policies": json.dumps([{"enabled": True} | each for each in neosc]).encode(),
+        "/neosc/policies": json.dumps([{"enabled": True, "created_at": MADE_AT} | each for each in neosc]).encode(),
         "/opena2a/admin/security-policies": json.dumps({"policies": opena2a, "total": share}).encode(),
     }
 

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.corpus import ROOT, seeds_of, values
-from benchmarks.live import NOBODY
+from benchmarks.live import MADE_AT, NOBODY
 
 PART = 1000
 
@@ -45,7 +45,7 @@ def many(target: str, count: int) -> Iterator[dict[str, Any]]:
         policy = {key: value for key, value in seeds[number % len(seeds)].items() if key != "metadata"}
         policy["name"] = f"{policy['name'].rpartition(' ')[0]} {number:06}"
         if target == "neosc":
-            yield {"enabled": True, **policy, "id": f"pol-{number:06}"}
+            yield {"enabled": True, "created_at": MADE_AT, **policy, "id": f"pol-{number:06}"}
         else:
             yield {"id": f"00000000-0000-4000-8000-{number:012}", "enabled": True, **policy}
 
