@@ -11,10 +11,10 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol
+from itertools import groupby
+from typing import Protocol, TypeVar
 
 from reconciler.core.canonical import json_equal
 from reconciler.core.model import (
@@ -32,7 +32,7 @@ from reconciler.core.model import (
     Status,
     TargetSettings,
 )
-from reconciler.core.ports import Clock
+from reconciler.core.ports import Clock, Spread
 from reconciler.errors import ExitCode, LiveError, ReconcilerError
 from reconciler.providers.base import Provider
 
@@ -41,32 +41,21 @@ MAX_ATTEMPTS = 3
 #: How long a read may lag behind a write that was answered well (reliability.md F40), in seconds.
 VISIBLE_AFTER = 5.0
 _READ_PAUSE = 0.25
+#: So many waves are under way at once: one is written while the other is read.
+LANES = 2
+#: So long after it came a list may serve those who were not asked about since, in seconds; then it is read again.
+_SHARED = 2.0
 #: Between two reads that have to agree (reliability.md F41).
 _SECOND_LOOK = 1.0
 _GOOD = (Status.APPLIED, Status.ALREADY)
+
+T = TypeVar("T")
 
 
 class JournalPort(Protocol):
     """Where intents go before their requests do."""
 
     def append(self, records: Iterable[Mapping[str, Json]]) -> None: ...
-
-
-#: Does all of these, several at once, and returns when all are done.
-Spread = Callable[[Sequence[Callable[[], None]]], None]
-
-
-def in_threads(limit: int) -> Spread:
-    """Return a `Spread` with at most *limit* threads."""
-
-    def spread(jobs: Sequence[Callable[[], None]]) -> None:
-        if len(jobs) == 1:
-            jobs[0]()
-            return
-        with ThreadPoolExecutor(max_workers=min(limit, len(jobs))) as pool:
-            list(pool.map(lambda job: job(), jobs))
-
-    return spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +66,8 @@ class Ports:
     it protects as well all the same; `put_body` makes the full body of an update from a fresh read; `headers` carry the
     annotation. `entries` counts the audit entries about a change's policy that are new since the run began: those that
     name our commit, and all; None when nobody can tell. `keep_lock` renews the lock when needed and tells whether it is
-    still ours; `stop` whether a person asked to stop.
+    still ours; `stop` whether a person asked to stop. `spread` has as many places as requests may be under way at once;
+    `lanes` is for those who share them.
     """
 
     provider: Provider
@@ -92,6 +82,7 @@ class Ports:
     stop: Callable[[], bool]
     progress: Callable[[Outcome], None]
     spread: Spread
+    lanes: Spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +151,17 @@ class _Work:
         return self.last is not None and self.last.fate is Fate.AMBIGUOUS
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A list, when it was asked for and when it came, and its policies by what they are looked for."""
+
+    listing: Listing
+    began: float
+    came: float
+    by_id: Mapping[str, Sequence[LivePolicy]]
+    by_key: Mapping[str, Sequence[LivePolicy]]
+
+
 @dataclass(slots=True)
 class _Run:
     """What all workers of a run share."""
@@ -171,14 +173,20 @@ class _Run:
     stop_exit: ExitCode = ExitCode.DONE
     trouble: str | None = None
     sent_at: float | None = None
-    listing: Listing | None = None
-    listed_at: float = 0.0
+    listed: _Listed | None = None
+    telling: threading.Lock = field(default_factory=threading.Lock)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def stop(self, reason: str, exit: ExitCode) -> None:
         with self._lock:
             if self.stopped is None:
                 self.stopped, self.stop_exit = reason, exit
+
+    def keep(self, listed: _Listed) -> None:
+        """Keep the youngest list."""
+        with self._lock:
+            if self.listed is None or self.listed.began <= listed.began:
+                self.listed = listed
 
     def may_send(self) -> bool:
         """Check everything that forbids the next request; the first reason found stops the run."""
@@ -199,33 +207,66 @@ def execute(waves: Sequence[Sequence[Change]], ports: Ports, settings: TargetSet
     run leaves nobody weaker than before. The very first change is the canary: it goes alone, and doubt about it stops
     the run. A rejected change does not stop the others; a 401 does.
     """
+    entries = ports.entries
+    ports = replace(ports, entries=lambda change, live: _ask(ports.spread, partial(entries, change, live)))
     run = _Run(ports, settings, ends_at=ports.clock.monotonic() + settings.budget)
     works = [[_Work(change, policy_id=change.id) for change in wave] for wave in waves]
     is_canary = True
     for wave in works:
         while wave and is_canary:
             first, wave = wave[0], wave[1:]
-            _settle_wave([first], run)
+            _settle_rank([first], run)
             is_canary = first.calls == 0
             if (first.status is Status.UNKNOWN or first.raced) and run.stopped is None:
                 run.stop("the first write did not do what was asked, so nothing more is sent", ExitCode.PARTIAL)
-        size = ports.provider.capabilities.wave
-        for start in range(0, len(wave), size):
-            _settle_wave(wave[start : start + size], run)
+        _settle_rank(wave, run)
     everything = [work for wave in works for work in wave]
     _look_again(everything, run)
     return Execution(tuple(_result(work, run) for work in everything), run.trouble)
 
 
-def _settle_wave(works: Sequence[_Work], run: _Run) -> None:
+def _settle_rank(works: Sequence[_Work], run: _Run) -> None:
     """Settle *works*: by one list before and after, or each by its own reads where the API gives single policies."""
-    if not works:
-        return
-    alone = run.ports.provider.capabilities.reads_one and works[0].change.kind is Kind.POLICY
-    if alone and works[0].change.action in (Action.UPDATE, Action.ENABLE, Action.DISABLE):
-        run.ports.spread([partial(_settle, [work], _read_one, run) for work in works])
-    else:
-        _settle(works, _read_list, run)
+    for is_alone, some in groupby(works, key=partial(_is_read_alone, run=run)):
+        (_settle_each if is_alone else _settle_waves)(list(some), run)
+
+
+def _is_read_alone(work: _Work, run: _Run) -> bool:
+    reads_one = run.ports.provider.capabilities.reads_one and work.change.kind is Kind.POLICY
+    return reads_one and work.change.action in (Action.UPDATE, Action.ENABLE, Action.DISABLE)
+
+
+def _settle_each(works: Sequence[_Work], run: _Run) -> None:
+    """Settle every one for itself, so that none waits for another; a wave of outcomes is noted at once."""
+    settled: list[_Work] = []
+
+    def settle(work: _Work) -> None:
+        _settle([work], _read_one, run)
+        with run.telling:
+            settled.append(work)
+            noted = settled[:] if len(settled) >= run.ports.provider.capabilities.wave else []
+            del settled[: len(noted)]
+        _note(noted, run)
+
+    run.ports.spread([partial(settle, work) for work in works])
+    _note(settled, run)
+
+
+def _settle_waves(works: Sequence[_Work], run: _Run) -> None:
+    """Settle *works* wave by wave; what a wave is proven by, the next one is decided from, as long as it is young."""
+    size = run.ports.provider.capabilities.wave
+    waves = [works[start : start + size] for start in range(0, len(works), size)]
+
+    def settle(mine: Sequence[Sequence[_Work]]) -> None:
+        for wave in mine:
+            _settle(wave, _read_list, run)
+            _note(wave, run)
+
+    run.ports.lanes([partial(settle, waves[lane::LANES]) for lane in range(min(LANES, len(waves)))])
+
+
+def _note(works: Sequence[_Work], run: _Run) -> None:
+    """Put the outcomes of *works* into the journal and tell them."""
     try:
         run.ports.journal.append(
             {"event": "outcome", "key": work.change.key, "status": str(work.status)} for work in works
@@ -233,8 +274,9 @@ def _settle_wave(works: Sequence[_Work], run: _Run) -> None:
     except ReconcilerError as error:
         run.trouble = error.what
         run.stop(error.what, ExitCode.PARTIAL)
-    for work in works:
-        run.ports.progress(_outcome(work, run))
+    with run.telling:
+        for work in works:
+            run.ports.progress(_outcome(work, run))
 
 
 def _look_again(works: Sequence[_Work], run: _Run) -> None:
@@ -250,24 +292,24 @@ def _look_again(works: Sequence[_Work], run: _Run) -> None:
     clock, why = run.ports.clock, ""
     while left:
         try:
-            listing = run.listing
-            if listing is None or run.listed_at < run.sent_at:
-                listing = _fetch_listing(run)
-            left = [work for work in works if not _is_still_settled(work, listing, run)]
+            listed = run.listed
+            if listed is None or listed.began < run.sent_at:
+                listed = _fetch_listing(run)
+            left = [work for work in works if not _is_still_settled(work, listed, run)]
             why = "somebody changed it again while the run went on"
         except LiveError as error:
             why = f"it was settled, but cannot be looked at again: {error.what}"
             break
         if not left or clock.monotonic() >= run.sent_at + VISIBLE_AFTER:
             break
-        run.listing = None
+        run.listed = None
         clock.sleep(_READ_PAUSE)
     for work in left:
         work.finish(Status.UNKNOWN, why, ExitCode.PARTIAL)
 
 
-def _is_still_settled(work: _Work, listing: Listing, run: _Run) -> bool:
-    work.live = _find(work, listing)
+def _is_still_settled(work: _Work, listed: _Listed, run: _Run) -> bool:
+    work.live = _find(work, listed)
     return _is_settled(work, work.live, run)
 
 
@@ -285,14 +327,11 @@ def _settle(works: Sequence[_Work], read: _Read, run: _Run) -> None:
         ready = _ready(waiting, run) if going else [work for work in waiting if work.status is None]
         if not ready:
             continue
-        began = run.ports.clock.monotonic()
         try:
             seen = read(ready, run)
         except LiveError as error:
             _give_up(ready, error, run)
             continue
-        for work in ready:
-            work.seen_at = began
         sends = []
         for work in ready:
             mutation = _decide(work, seen[work.change.key], run)
@@ -567,28 +606,58 @@ def _missing_step(work: _Work, live: LivePolicy | None, run: _Run) -> Mutation:
 
 def _read_list(works: Sequence[_Work], run: _Run) -> Mapping[str, LivePolicy | None]:
     """One list for all of *works*; raise when it cannot decide what is absent or holds one id twice."""
-    listing = _fetch_listing(run)
-    return {work.change.key: _find(work, listing) for work in works}
+    listed = run.listed
+    if listed is None or not _may_serve(listed, works, run):
+        listed = _fetch_listing(run)
+    seen = {work.change.key: _find(work, listed) for work in works}
+    for work in works:
+        work.seen_at = listed.began
+    return seen
 
 
-def _fetch_listing(run: _Run) -> Listing:
+def _may_serve(listed: _Listed, works: Sequence[_Work], run: _Run) -> bool:
+    """Whether a list that was read already is young enough, and younger than all that is known of *works*.
+
+    What it was asked for after: their last look, the reply to their last request, the end of their wait after doubt.
+    """
+    if run.ports.clock.monotonic() > listed.came + _SHARED:
+        return False
+    known = ((work.seen_at, max(work.sent_at, work.quiet_until or 0.0)) for work in works)
+    return all(seen_at < listed.began >= quiet_at for seen_at, quiet_at in known)
+
+
+def _fetch_listing(run: _Run) -> _Listed:
     began = run.ports.clock.monotonic()
-    run.listing = None
-    run.listing, run.listed_at = run.ports.provider.fetch_listing(), began
-    return run.listing
+    listing = _ask(run.ports.spread, run.ports.provider.fetch_listing)
+    came = run.ports.clock.monotonic()
+    by_id: dict[str, list[LivePolicy]] = {}
+    by_key: dict[str, list[LivePolicy]] = {}
+    for live in listing.policies:
+        by_id.setdefault(live.id, []).append(live)
+        by_key.setdefault(live.natural_key, []).append(live)
+    listed = _Listed(listing, began, came, by_id, by_key)
+    run.keep(listed)
+    return listed
 
 
-def _find(work: _Work, listing: Listing) -> LivePolicy | None:
-    change = work.change
+def _ask(spread: Spread, question: Callable[[], T]) -> T:
+    """Ask from one of the places, so that no more requests are under way than may be."""
+    answers: list[T] = []
+    spread([lambda: answers.append(question())])
+    return answers[0]
+
+
+def _find(work: _Work, listed: _Listed) -> LivePolicy | None:
+    change, listing = work.change, listed.listing
     if change.kind is Kind.SETTINGS:
         mode = (listing.mode or "monitoring").lower()
         return LivePolicy(change.key, change.key, {change.key: mode}, True, {})
     wanted_id = work.policy_id or (work.last.id if work.last is not None else None)
     if wanted_id is not None:
-        found = [live for live in listing.policies if live.id == wanted_id]
+        found = listed.by_id.get(wanted_id, ())
     else:
-        name = change.desired.name if change.desired is not None else change.key
-        found = [live for live in listing.policies if live.natural_key in (change.key, name)]
+        names = {change.key, change.desired.name if change.desired is not None else change.key}
+        found = [live for name in names for live in listed.by_key.get(name, ())]
     if len(found) > 1:
         raise LiveError(
             f"the list holds {len(found)} policies for {change.key}",
@@ -609,8 +678,10 @@ def _read_one(works: Sequence[_Work], run: _Run) -> Mapping[str, LivePolicy | No
     seen: dict[str, LivePolicy | None] = {}
     for work in works:
         assert work.policy_id is not None  # noqa: S101 - updates and toggles have an id from the list
+        began = run.ports.clock.monotonic()
         live = run.ports.provider.fetch_one(work.policy_id)
-        seen[work.change.key] = live if live is not None else _read_list([work], run)[work.change.key]
+        seen[work.change.key] = live if live is not None else _find(work, _fetch_listing(run))
+        work.seen_at = began
     return seen
 
 

@@ -1,15 +1,19 @@
-"""What the engine needs from outside, as protocols: a clock, randomness, a git store.
+"""What the engine needs from outside, as protocols: a clock, randomness, a git store, threads.
 
-The real ones are in `reconciler/clock.py` and `reconciler/sources/git.py`.
+The real ones are in `reconciler/clock.py`, `reconciler/sources/git.py` and `reconciler/workers.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+
+Job = Callable[[], None]
+#: Does all of these, several at once, and returns when all are done.
+Spread = Callable[[Sequence[Job]], None]
 
 
 class Clock(Protocol):

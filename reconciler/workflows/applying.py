@@ -18,15 +18,16 @@ from reconciler.core.diff import FieldDiff, diff_policy, merge_for_put
 from reconciler.core.model import Annotation, Body, Change, LivePolicy, Outcome, Plan, Status, Strength, Trail
 from reconciler.core.normal import is_no_weaker
 from reconciler.core.plan import ledger_after, must_record, order_rank
-from reconciler.core.ports import RefUpdate
+from reconciler.core.ports import RefUpdate, Spread
 from reconciler.core.safe import quoted, safe
 from reconciler.errors import ExitCode, LiveError, ReconcilerError, StaleError, UsageError
-from reconciler.executor import JournalPort, Ports, Result, Spread, execute, in_threads
+from reconciler.executor import LANES, JournalPort, Ports, Result, execute
 from reconciler.journal import Journal
 from reconciler.ledger import RunInfo, ledger_ref, write_ledger
 from reconciler.lock import Lock, acquire, least_ttl, unlock
 from reconciler.sources.git import open_repository
 from reconciler.trail import NO_TRAIL, count_own, new_entries, prove
+from reconciler.workers import in_threads
 from reconciler.workflows.fitting import require_reviewed, require_same_tree, restrict, stale
 from reconciler.workflows.planning import Planned, plan_target, sync_ledger
 from reconciler.workflows.session import CONFIG_COMMIT, Session, read_config, read_revision
@@ -282,6 +283,7 @@ def _carry_out(
                 stop=stop,
                 progress=tell,
                 spread=machine.spread(settings.concurrency),
+                lanes=machine.spread(LANES),
             ),
             settings,
         )

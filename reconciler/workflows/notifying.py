@@ -15,10 +15,10 @@ from reconciler.core.model import Change, Json, Origin, Receiver
 from reconciler.core.safe import quoted
 from reconciler.core.secret import Secret
 from reconciler.errors import ExitCode, ReconcilerError
-from reconciler.executor import in_threads
 from reconciler.providers.http import Sent, Transport
 from reconciler.reports.notice import drift_notice, failure_notice, signed, stamp
 from reconciler.sources.git import open_repository
+from reconciler.workers import in_threads
 from reconciler.workflows.applying import Run
 from reconciler.workflows.planning import PlannedTargets
 from reconciler.workflows.session import Session

@@ -21,7 +21,7 @@ from tests.support.weight import a_few
 
 MFA, ZERO, NEW = "pol-mfa-required", "pol-network-zero-trust", "pol-new"
 #: The requests of a run that nothing disturbs.
-METHODS = ("GET", "GET", "GET", "POST", "GET", "GET", "PUT", "GET", "GET", "PATCH", "GET", "GET")
+METHODS = ("GET", "GET", "GET", "POST", "GET", "PUT", "GET", "PATCH", "GET", "GET")
 #: What it writes to its journal.
 EVENTS = ("run", "intent", "outcome", "intent", "outcome", "intent", "outcome")
 #: Where it is killed: before the server sees a request, and after it has carried one out that changes something.

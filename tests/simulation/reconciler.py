@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from errno import ENOSPC
 from hashlib import blake2b
 from pathlib import Path
@@ -51,6 +51,8 @@ TOKEN = "simulated-token-4f1d9c7be2a8"
 NAME = "sim"
 FOLDER = "policies/sim"
 SCHEMAS = load_schemas()
+#: How many changes one list verifies, with their odds.
+WAVES = (256, 256, 1, 2)
 
 
 @dataclass
@@ -170,10 +172,13 @@ def perform(
 
 
 class Watched:
-    """A provider (`providers.base.Provider`) that notes what became of each request in its exchange."""
+    """A provider (`providers.base.Provider`) that notes what became of each request in its exchange.
 
-    def __init__(self, inner: Provider, network: Network, process: Process) -> None:
-        self._inner, self._network, self._process = inner, network, process
+    *wave* is how many changes are verified by one list: so few that several waves are under way at once.
+    """
+
+    def __init__(self, inner: Provider, network: Network, process: Process, wave: int) -> None:
+        self._inner, self._network, self._process, self._wave = inner, network, process, wave
         self.fetch_listing, self.fetch_one, self.fetch_trail = inner.fetch_listing, inner.fetch_one, inner.fetch_trail
         self.fetch_trail_parts, self.fetch_judged = inner.fetch_trail_parts, inner.fetch_judged
 
@@ -183,7 +188,7 @@ class Watched:
 
     @property
     def capabilities(self) -> Capabilities:
-        return self._inner.capabilities
+        return replace(self._inner.capabilities, wave=self._wave)
 
     def send(self, mutation: Mutation) -> Receipt:
         before = len(self._network.exchanges)
@@ -210,7 +215,8 @@ def _plan(job: Job, session: Session, network: Network, settings: TargetSettings
         random=session.random,
         wire=lambda: network.wire(job.process),
     )
-    provider = Watched(make_provider(settings, transport), network, job.process)
+    wave = job.random.chance.choose("wave", WAVES)
+    provider = Watched(make_provider(settings, transport), network, job.process, wave)
     listing = provider.fetch_listing()
     policies = desired_at(objects, job.head)
     inputs = PlanInput(
