@@ -7,9 +7,13 @@ request was in flight when a run died.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import threading
+from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -40,13 +44,24 @@ class Disk:
         os.close(descriptor)
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """Lines that are to go to the disk, and what became of them."""
+
+    lines: bytes
+    is_done: bool = False
+    error: OSError | None = None
+
+
 class Journal:
-    """An append-only file held open for one run."""
+    """An append-only file held open for one run. Threads that append at once wait for the disk together."""
 
     def __init__(self, path: Path, disk: Disk | None = None) -> None:
         self.path = path
         self._disk = disk or Disk()
         self._may_be_torn = True
+        self._waiting: deque[_Waiting] = deque()
+        self._turn = threading.Lock()
         try:
             self._descriptor = self._disk.open(path)
         except OSError as error:
@@ -65,6 +80,27 @@ class Journal:
         lines = b"".join(json.dumps(record, sort_keys=True).encode("ascii") + b"\n" for record in records)
         if not lines:
             return
+        mine = _Waiting(lines)
+        self._waiting.append(mine)
+        with self._turn:
+            if not mine.is_done:
+                self._write_all()
+        if mine.error is not None:
+            raise self._error(mine.error) from mine.error
+
+    def _write_all(self) -> None:
+        """Write the lines of all who wait by now, and wait for the disk once."""
+        together = []
+        while self._waiting:
+            together.append(self._waiting.popleft())
+        error: OSError | None = InterruptedError(errno.EINTR, "interrupted")
+        try:
+            error = self._write(b"".join(waiting.lines for waiting in together))
+        finally:
+            for waiting in together:
+                waiting.error, waiting.is_done = error, True
+
+    def _write(self, lines: bytes) -> OSError | None:
         # Whatever stands before may be torn: by a crash of the last run, or by a full disk just now.
         if self._may_be_torn:
             lines = b"\n" + lines
@@ -76,7 +112,8 @@ class Journal:
             self._disk.sync(self._descriptor)
             self._may_be_torn = False
         except OSError as error:
-            raise self._error(error) from error
+            return error
+        return None
 
     def _error(self, error: OSError) -> JournalError:
         return JournalError(
