@@ -129,10 +129,14 @@ def shortened_address(text: str | None) -> str | None:
 def shortened_resource(text: str) -> str:
     """Return the first two segments of a resource, and a hash of the rest: equal resources stay equal.
 
+    Segments end with `/` or `:`; the scheme of a URL is one.
+
     >>> shortened_resource("hr/payroll/us/17"), shortened_resource("policy:pol-1")
     ('hr/payroll/…b8dcc1', 'policy:pol-1')
+    >>> shortened_resource("https://crm.example.com/anna"), shortened_resource("customer:4711:phone")
+    ('https://crm.example.com/…6d7c10', 'customer:4711:…1b6e89')
     """
-    parts = re.split(r"(?<=/)", text, maxsplit=2)
+    parts = re.split(r"(?<=[/:])(?!/)", text, maxsplit=2)
     if len(parts) < 3 or not parts[2]:
         return text
     return f"{parts[0]}{parts[1]}…{hashlib.sha256(text.encode()).hexdigest()[:6]}"
