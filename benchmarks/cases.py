@@ -239,6 +239,13 @@ def growth() -> Section:
     return section
 
 
+def evaluate() -> Section:
+    """What a request that is judged waits for."""
+    from benchmarks.evaluate import section
+
+    return section()
+
+
 SECTIONS: dict[str, Callable[[], Section]] = {
     "start": start,
     "validate": validate,
@@ -247,4 +254,5 @@ SECTIONS: dict[str, Callable[[], Section]] = {
     "plan": plan,
     "history": history,
     "growth": growth,
+    "evaluate": evaluate,
 }

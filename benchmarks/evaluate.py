@@ -4,27 +4,32 @@ Every policy is in scope of every event; about one event in three violates one o
 the same events, what as many policies cannot do without: one comparison for each that looks at one event, one deque per
 key for each that remembers. It knows no scope, no missing column and no reasons: it is the floor, no alternative.
 
-    python -m benchmarks.evaluate [EVENTS]
+    ./run bench evaluate                               with the other figures, into RESULTS.md
+    .venv/bin/python -m benchmarks.evaluate [EVENTS]   alone, on a screen
 
-The engine is timed around `Engine.step`, in wall time and in processor time of its thread: where others are at work,
-the first says more about them. A whole request is HTTP over loopback, the transaction on a SQLite file, the records.
+The server is in .venv, so that is where it is measured. The engine is timed around `Engine.step`, in wall time and in
+processor time of its thread: where others are at work, the first says more about them. A whole request is HTTP over
+loopback, the transaction on a SQLite file, the records.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from http.client import HTTPConnection
 from typing import Any
 
+from benchmarks.corpus import ROOT
+from benchmarks.measure import Fact, Section, render
+from benchmarks.peers import BIN
 from reconciler.semantics.compile import compile_policy
 from reconciler.semantics.decide import Engine, Mode
 from reconciler.semantics.events import Event, parse_event
@@ -32,7 +37,7 @@ from reconciler.semantics.nodes import is_stateful
 from reconciler.semantics.program import Program
 
 START_US = 1_772_409_600_000_000
-ROUNDS = 5
+TURNS = 5
 
 
 def policies() -> list[dict[str, Any]]:
@@ -154,32 +159,38 @@ def timed(step: Callable[[Event], object], stream: list[Event], clock: Callable[
     return sorted(taken[len(stream) // 10 :])
 
 
-def engine_figures(count: int) -> None:
+def engine_figures(count: int) -> list[Fact]:
     programs, stream = compiled(), parsed(count)
     kinds = {program.policy_type for program in programs}
-    decisions = list(map(Engine(programs, Mode.STRICT).step, stream))
-    print(f"{len(programs)} policies of {len(kinds)} types, {sum(map(is_stateful, programs))} stateful")
-    print(f"{count} events, {sum(len(each.violated) for each in decisions) / count:.2f} violations each")
-    for name, clock in (("wall", time.perf_counter_ns), ("processor", time.thread_time_ns)):
+    violated = sum(len(each.violated) for each in map(Engine(programs, Mode.STRICT).step, stream)) / count
+    remember = sum(map(is_stateful, programs))
+    asked = (
+        f"{len(programs)} policies of {len(kinds)} types, {remember} with a memory; {violated:.2f} violations an event"
+    )
+    found = [Fact("policies in scope of every event", asked, "", None)]
+    for name, clock in (("processor time", time.thread_time_ns), ("by the wall", time.perf_counter_ns)):
         medians, worst, floors = [], [], []
-        for _ in range(ROUNDS):  # in turns, so that both meet the same machine
+        for _ in range(TURNS):  # in turns, so that both meet the same machine
             taken = timed(Engine(programs, Mode.STRICT).step, stream, clock)
-            medians.append(taken[len(taken) // 2] / 1000)
-            worst.append(taken[len(taken) * 99 // 100] / 1000)
-            floors.append(statistics.median(timed(bare(programs), stream, clock)) / 1000)
-        print(f"engine, {name} time: median {shown(medians)}, 99th of 100 {shown(worst)}")
-        print(f"bare loop, {name} time: median {shown(floors)}; engine / bare loop {ratio(medians, floors):.1f}")
+            medians.append(taken[len(taken) // 2] / 1e6)
+            worst.append(taken[len(taken) * 99 // 100] / 1e6)
+            floors.append(statistics.median(timed(bare(programs), stream, clock)) / 1e6)
+        ratios = [ours / floor for ours, floor in zip(medians, floors, strict=True)]
+        met = statistics.median(medians) < 1
+        found += [
+            Fact(f"inside the engine, {name}, median", f"{shown(medians)} ms", "< 1 ms", met),
+            Fact(f"inside the engine, {name}, 99th of 100", f"{shown(worst)} ms", "", None),
+            Fact(f"a bare loop of comparisons and deques, {name}", f"{shown(floors)} ms", "", None),
+            Fact(f"engine / bare loop, {name}", shown(ratios), "", None),
+        ]
+    return found
 
 
 def shown(values: list[float]) -> str:
-    return f"{statistics.median(values):.0f} us ({min(values):.0f} to {max(values):.0f})"
+    return f"{statistics.median(values):.3g} ({min(values):.3g}–{max(values):.3g})"
 
 
-def ratio(values: list[float], others: list[float]) -> float:
-    return statistics.median(values) / statistics.median(others)
-
-
-def request_figures(count: int) -> None:
+def request_figures(count: int) -> list[Fact]:
     """Whole requests, one after another on one connection, then the same events in batches of 500."""
     from reconciler.server.app import create_app
     from reconciler.server.enforcement.records import make_submission
@@ -210,9 +221,12 @@ def request_figures(count: int) -> None:
         size = sum(os.path.getsize(f"{folder}/{name}") for name in os.listdir(folder)) / (3 * count)
     taken = sorted(taken[count // 10 :])
     median, worst = taken[len(taken) // 2] / 1e6, taken[len(taken) * 99 // 100] / 1e6
-    print(f"decided and recorded, processor time: median {statistics.median(busy) / 1e6:.1f} ms")
-    print(f"whole request: median {median:.1f} ms, 99th of 100 {worst:.1f} ms")
-    print(f"in batches of 500: {batched / count / 1e6:.2f} ms per event; {size / 1000:.1f} kB per event on disk")
+    return [
+        Fact("decided and recorded, processor time, median", f"{statistics.median(busy) / 1e6:.1f} ms", "", None),
+        Fact("a whole request, by the wall", f"median {median:.1f} ms, 99th of 100 {worst:.1f} ms", "", None),
+        Fact("one event in a batch of 500, by the wall", f"{batched / count / 1e6:.2f} ms", "", None),
+        Fact("one event in the database", f"{size / 1000:.1f} kB", "", None),
+    ]
 
 
 def post(http: HTTPConnection, path: str, body: dict[str, Any], headers: dict[str, str]) -> int:
@@ -228,12 +242,33 @@ def post(http: HTTPConnection, path: str, body: dict[str, Any], headers: dict[st
     return taken
 
 
-def main(count: int = 5000) -> None:
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    print(f"{python}, {platform.machine()}, {os.cpu_count()} processors")
-    engine_figures(count)
-    request_figures(max(500, count // 5))
+def figures(count: int = 5000) -> Section:
+    title = f"evaluate: one event against 100 enabled policies, {count:,} events"
+    return Section(title, facts=[*engine_figures(count), *request_figures(max(500, count // 5))])
+
+
+def section() -> Section:
+    """The figures, measured by the Python that has the server."""
+    python = ROOT / ".venv" / BIN.relative_to(BIN.parent) / "python"
+    if not python.exists():
+        note = "the server is not in this environment; `./run demo` or `./run test` makes one that has it"
+        return Section(
+            "evaluate: one event against 100 enabled policies", facts=[Fact("all", "not measured", "", None, note)]
+        )
+    command = [python, "-m", "benchmarks.evaluate", "--json"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    found = json.loads(done.stdout)
+    return Section(found["title"], facts=[Fact(*each) for each in found["facts"]])
+
+
+def main(*words: str) -> None:
+    counts = [int(word) for word in words if word.isdecimal()]
+    found = figures(*counts[:1])
+    if "--json" in words:
+        print(json.dumps({"title": found.title, "facts": [astuple(fact) for fact in found.facts]}))
+    else:
+        print(render(found))
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:2]))
+    main(*sys.argv[1:])

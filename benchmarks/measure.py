@@ -178,7 +178,7 @@ def render(section: Section) -> str:
             f"| {spread(row.busy_ratios)} | {sign} | {_verdict(row.met())} |"
         )
     if section.facts:
-        lines += ["", "| work | figure | goal | |", "|---|---|---|---|"]
+        lines += [*([""] if section.rows else []), "| work | figure | goal | |", "|---|---|---|---|"]
     lines += [f"| {fact.work} | {fact.value} | {fact.goal} | {_verdict(fact.met)} |" for fact in section.facts]
     notes = [f"- {row.work}: {row.note}" for row in section.rows if row.note]
     notes += [f"- {fact.work}: {fact.note}" for fact in section.facts if fact.note]
