@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -27,8 +27,10 @@ from reconciler.core.model import (
     Policy,
     Risk,
     Source,
+    Witness,
 )
 from reconciler.core.risk import field_label, policy_risk, whole_field_risk
+from reconciler.core.witness import witness_of
 
 ENABLED = "/enabled"
 _NEVER = "this target says prune: never"
@@ -98,6 +100,7 @@ def _make_change(inputs: PlanInput, compared: Compared, action: Action, diffs: S
     enabled = desired is not None and desired.enabled
     usual = _field_risks(compared, action, diffs, was_enabled=was_enabled, enabled=enabled)
     risks = risks_there(inputs, pair, usual)
+    witnesses = _witnesses(compared, usual) if risks == usual and was_enabled and enabled else {}
     fields = tuple(
         FieldChange(
             diff.pointer,
@@ -107,6 +110,7 @@ def _make_change(inputs: PlanInput, compared: Compared, action: Action, diffs: S
             diff.last_applied,
             field_label(risks[diff.pointer]),
             diff.origin,
+            witnesses.get(diff.pointer),
         )
         for diff in diffs
     )
@@ -168,13 +172,9 @@ def _field_risks(
             pointer: whole_field_risk(action, pointer, was_enabled=was_enabled, enabled=enabled) for pointer in pointers
         }
     pair = compared.pair
-    assert pair.desired is not None  # noqa: S101 - an update has both sides
-    assert pair.live is not None  # noqa: S101
-    before: Body = {} if pair.applied is None else pair.applied.body
     risks = policy_risk(
         compared.schema,
-        pair.live.body,
-        merge_for_put(pair.desired.body, pair.live.body, before, compared.schema),
+        *_bodies(compared),
         [pointer for pointer in pointers if pointer != ENABLED],
         old_checks=_checks(pair.applied),
         new_checks=_checks(pair.desired),
@@ -182,6 +182,29 @@ def _field_risks(
     if ENABLED in pointers:
         risks[ENABLED] = Risk.TIGHTENS if enabled else Risk.WEAKENS
     return risks
+
+
+def _bodies(compared: Compared) -> tuple[Body, Body]:
+    """The whole body of an update before and after: with what is not ours, as it will be live."""
+    pair = compared.pair
+    assert pair.desired is not None  # noqa: S101 - an update has both sides
+    assert pair.live is not None  # noqa: S101
+    before: Body = {} if pair.applied is None else pair.applied.body
+    return pair.live.body, merge_for_put(pair.desired.body, pair.live.body, before, compared.schema)
+
+
+def _witnesses(compared: Compared, risks: Mapping[str, Risk]) -> dict[str, Witness]:
+    """An example for each field whose direction is proven; keys that mean one thing together have one, on the first."""
+    proven = [pointer for pointer, risk in risks.items() if risk in (Risk.TIGHTENS, Risk.WEAKENS)]
+    if not proven or proven == [ENABLED] or compared.pair.desired is None or compared.pair.live is None:
+        return {}
+    found: dict[str, Witness] = {}
+    old, new = _bodies(compared)
+    for pointer in proven:
+        witness = witness_of(compared.schema, old, new, pointer, risks[pointer])
+        if witness is not None and witness not in found.values():
+            found[pointer] = witness
+    return found
 
 
 def _checks(side: Policy | Applied | None) -> Body | None:

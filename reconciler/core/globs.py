@@ -26,6 +26,8 @@ class _Wild(Enum):
 
 #: Patterns are compared over the characters they spell out, `/`, and this one, which stands for all others.
 _OTHER = ""
+#: What that one is in an example.
+_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 _Token: TypeAlias = "str | _Wild"  # noqa: S105 - of a pattern
 _Place: TypeAlias = "tuple[int, int]"
 
@@ -110,6 +112,44 @@ def may_overlap(one: str, other: str, *, resource: bool) -> bool:
                 seen.add(pair)
                 waiting.append(pair)
     return bool(waiting)
+
+
+def smallest_text(
+    inside: Sequence[Sequence[str]], outside: Sequence[str], *, resource: bool, most: int = 256
+) -> str | None:
+    """Return the shortest text, and of those the first, that a pattern of each list of *inside* fits and none of
+    *outside*; None when there is none, or none of at most *most* characters was found within the budget.
+
+    The empty text does not count: events have none.
+
+    >>> smallest_text([["crm/*/*/*"]], ["crm/*/eu/*", "crm/*/us/*"], resource=True)
+    'crm///'
+    """
+    lists = [*inside, outside]
+    parsed = [[parse_pattern(text, resource=resource) for text in dict.fromkeys(each)] for each in lists]
+    if any(pattern is None for each in parsed for pattern in each):
+        return None
+    several = [_Automaton(tuple(filter(None, each)), resource) for each in parsed]
+    *wanted, unwanted = several
+    spelled = frozenset[str]().union(*(each.spelled for each in several), {"/"})
+    other = next((letter for letter in _LETTERS if letter not in spelled), None)
+    alphabet = [*([] if other is None else [other]), *sorted(spelled - {"/"}), "/"]
+    start = tuple(each.start() for each in several)
+    seen, waiting, budget = {start}, deque([("", start)]), _Budget(MAX_STATES // 4, _MAX_STEPS // 4)
+    while waiting and budget.states > 0 and budget.steps > 0:
+        text, places = waiting.popleft()
+        for character in alphabet if len(text) < most else ():
+            budget.steps -= sum(map(len, places)) + 1
+            after = tuple(each.step(at, character) for each, at in zip(several, places, strict=True))
+            if after in seen or not all(after[: len(wanted)]):
+                continue
+            fits = all(each.accepts(at) for each, at in zip(wanted, after[:-1], strict=True))
+            if fits and not unwanted.accepts(after[-1]):
+                return text + character
+            seen.add(after)
+            waiting.append((text + character, after))
+            budget.states -= 1
+    return None
 
 
 @dataclass(slots=True)

@@ -41,7 +41,7 @@ def week_set(start: Json, end: Json, days: Json) -> int | None:
         day = _day(name)
         if day is None:
             return None
-        minutes |= _turned((1 << length) - 1, day * _DAY + first)
+        minutes |= turned((1 << length) - 1, day * _DAY + first)
     return minutes
 
 
@@ -54,12 +54,12 @@ def growth_of_minutes(old: int, old_zone: str, new: int, new_zone: str) -> Growt
         return Growth.UNSURE
     within = without = True
     for old_offset, new_offset in pairs:
-        before, after = _turned(old, -old_offset), _turned(new, -new_offset)
+        before, after = turned(old, -old_offset), turned(new, -new_offset)
         within, without = within and before & ~after == 0, without and after & ~before == 0
     return growth_from(within, without)
 
 
-def _turned(minutes: int, by: int) -> int:
+def turned(minutes: int, by: int) -> int:
     """The set moved later by that many minutes, around the week."""
     by %= WEEK
     return (minutes << by | minutes >> (WEEK - by)) & _EVERY
@@ -87,7 +87,7 @@ def _day(name: Json) -> int | None:
 @lru_cache(maxsize=64)
 def _offsets(one: str, other: str) -> frozenset[tuple[int, int]] | None:
     """Pairs of UTC offsets in minutes that two zones have at one instant; None when a zone is not known."""
-    zones = _zone(one), _zone(other)
+    zones = zone_of(one), zone_of(other)
     if zones[0] is None or zones[1] is None:
         return None
     pairs: set[tuple[int, int]] = set()
@@ -100,7 +100,7 @@ def _offsets(one: str, other: str) -> frozenset[tuple[int, int]] | None:
     return frozenset(pairs)
 
 
-def _zone(name: str) -> ZoneInfo | None:
+def zone_of(name: str) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)
     except (ValueError, KeyError, OSError):  # not a name, not known, a folder of the database

@@ -372,6 +372,43 @@ class Capabilities:
 # ------------------------------------------------------------------------------------------------- plans
 
 
+class WitnessKind(StrEnum):
+    """What a witness is: an address, a text that patterns fit, an entry of a list, an instant, a number, a count."""
+
+    ADDRESS = "address"
+    TEXT = "text"
+    ENTRY = "entry"
+    MINUTE = "minute"
+    NUMBER = "number"
+    COUNT = "count"
+
+
+class Stance(StrEnum):
+    """How one version of a policy takes a witness: lets it pass or not; looks at it or not, where a filter moved."""
+
+    ALLOWED = "allowed"
+    VIOLATES = "violates"
+    OUTSIDE = "outside"
+    INSIDE = "inside"
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """The smallest example of which a changed field decides otherwise (semantics.md E.2).
+
+    `of` is what a number or a count is of. Of a count, the first is `span_ms` before the last, and at 0 all are at one
+    instant. A minute is an instant in UTC, and `local` is what it is in the zone of the policy.
+    """
+
+    kind: WitnessKind
+    value: str | int | float
+    was: Stance
+    now: Stance
+    of: str | None = None
+    span_ms: int | None = None
+    local: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class FieldChange:
     """One field on its way from live to desired. A side that is not there is `MISSING`."""
@@ -383,6 +420,7 @@ class FieldChange:
     last_applied: Side
     risk: Risk
     origin: Origin
+    witness: Witness | None = None
 
 
 @dataclass(frozen=True, slots=True)

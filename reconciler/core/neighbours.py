@@ -109,11 +109,18 @@ def _hours(pair: Pair, key: str, _entry: str | None) -> Risk | None:
 
 
 def _growth_of_hours(pair: Pair) -> Risk:
-    old, new = _minutes(pair, pair.old), _minutes(pair, pair.new)
+    (old, old_zone), (new, new_zone) = hours_of(pair)
     if old is None or new is None:
         return Risk.UNKNOWN
-    zones = _zone(pair, pair.old, pair.top.old), _zone(pair, pair.new, pair.top.new)
-    return by_growth(growth_of_minutes(old, zones[0], new, zones[1]), tightens=False)
+    return by_growth(growth_of_minutes(old, old_zone, new, new_zone), tightens=False)
+
+
+def hours_of(pair: Pair) -> tuple[tuple[int | None, str], tuple[int | None, str]]:
+    """Return the allowed minutes of the local week and their zone, of the old and of the new object."""
+    return (
+        (_minutes(pair, pair.old), _zone(pair, pair.old, pair.top.old)),
+        (_minutes(pair, pair.new), _zone(pair, pair.new, pair.top.new)),
+    )
 
 
 def _minutes(pair: Pair, version: Version) -> int | None:
@@ -224,14 +231,14 @@ def _matching(pair: Pair, key: str, _entry: str | None) -> Risk | None:
     for name in lists if key == "resource_match" else (key,):
         named = key_schema(pair.schema, name)
         sides = [
-            _contains(side) if mode == "contains" else side for mode, side in zip(modes, pair.sides(name), strict=True)
+            contains(side) if mode == "contains" else side for mode, side in zip(modes, pair.sides(name), strict=True)
         ]
         grown = growth_of(named, sides[0], sides[1])
         risks.add(by_growth(grown, tightens=named.get("x-direction") == "growing-tightens"))
     return join(risks)
 
 
-def _contains(side: Side) -> Side:
+def contains(side: Side) -> Side:
     return [f"**{each}**" for each in side if isinstance(each, str)] if isinstance(side, list) else side
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.core.canonical import digest
-from reconciler.core.model import MISSING, Change, FieldChange, Json, NotDone, TargetInfo
+from reconciler.core.model import MISSING, Change, FieldChange, Json, NotDone, TargetInfo, Witness
 
 
 def make_fingerprint(
@@ -70,4 +70,17 @@ def _field_to_json(field: FieldChange) -> dict[str, Json]:
         value["desired"] = field.desired
     if field.last_applied is not MISSING:
         value["last_applied"] = field.last_applied
-    return {**value, "risk": field.risk.value, "origin": field.origin.value}
+    value |= {"risk": field.risk.value, "origin": field.origin.value}
+    return value if field.witness is None else {**value, "witness": _witness_to_json(field.witness)}
+
+
+def _witness_to_json(witness: Witness) -> dict[str, Json]:
+    """What does not belong to its kind has no key."""
+    more: dict[str, Json] = {"of": witness.of, "span_ms": witness.span_ms, "local": witness.local}
+    return {
+        "kind": witness.kind.value,
+        "value": witness.value,
+        **{name: value for name, value in more.items() if value is not None},
+        "was": witness.was.value,
+        "now": witness.now.value,
+    }

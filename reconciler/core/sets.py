@@ -209,8 +209,8 @@ def _domains_within(inner: Sequence[str], outer: Sequence[str]) -> bool | None:
     """`*.x` is x and all below it, `*` everything; addresses and blocks are for hosts that are addresses."""
     if "*" in outer or "**" in outer:
         return True
-    hosts, blocks = _split_domains(outer)
-    wanted, wanted_blocks = _split_domains(inner)
+    hosts, blocks = split_domains(outer)
+    wanted, wanted_blocks = split_domains(inner)
     here, there = parse_addresses(wanted_blocks), parse_addresses(blocks)
     if here is None or there is None:
         return None
@@ -227,7 +227,7 @@ def _has_host(host: str, hosts: set[str], suffixes: set[str]) -> bool:
     return host not in ("*", "**") and any(".".join(labels[at:]) in suffixes for at in range(len(labels)))
 
 
-def _split_domains(entries: Sequence[str]) -> tuple[set[str], set[str]]:
+def split_domains(entries: Sequence[str]) -> tuple[set[str], set[str]]:
     blocks = {entry for entry in entries if _range_of(entry) is not None and "-" not in entry and "*" not in entry}
     return {entry for entry in entries if entry not in blocks}, blocks
 
