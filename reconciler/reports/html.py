@@ -32,6 +32,7 @@ from reconciler.reports.view import (
     short,
     summary_line,
     value_text,
+    witness_words,
 )
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ def _field(field: FieldChange) -> Mapping[str, object]:
         "risk": field.risk.value,
         "tone": _TONES[field.risk],
         "origin": field.origin.value,
+        "witness": None if field.witness is None else safe(witness_words(field.witness), 1000),
     }
 
 

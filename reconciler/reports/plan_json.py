@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from math import isfinite
 from typing import Final, NoReturn
 
 from reconciler.core.model import (
@@ -31,7 +32,10 @@ from reconciler.core.model import (
     Plan,
     Risk,
     Source,
+    Stance,
     TargetInfo,
+    Witness,
+    WitnessKind,
 )
 from reconciler.core.planform import change_to_json, make_fingerprint, not_done_to_json, target_to_json
 from reconciler.errors import ReconcilerError
@@ -250,7 +254,7 @@ def _operations(kind: Kind, action: Action, fields: Sequence[FieldChange]) -> tu
 
 
 def _field(value: object, at: str) -> FieldChange:
-    given = read_object(value, at, ("pointer", "op", "risk", "origin"), ("live", "desired", "last_applied"))
+    given = read_object(value, at, ("pointer", "op", "risk", "origin"), ("live", "desired", "last_applied", "witness"))
     return FieldChange(
         read_text(given["pointer"], f"{at}/pointer"),
         read_enum(Op, given["op"], f"{at}/op"),
@@ -259,7 +263,32 @@ def _field(value: object, at: str) -> FieldChange:
         given.get("last_applied", MISSING),
         read_enum(Risk, given["risk"], f"{at}/risk"),
         read_enum(Origin, given["origin"], f"{at}/origin"),
+        _witness(given["witness"], f"{at}/witness") if "witness" in given else None,
     )
+
+
+def _witness(value: object, at: str) -> Witness:
+    given = read_object(value, at, ("kind", "value", "was", "now"), ("of", "span_ms", "local"))
+    kind = read_enum(WitnessKind, given["kind"], f"{at}/kind")
+    return Witness(
+        kind,
+        _witness_value(kind, given["value"], f"{at}/value"),
+        read_enum(Stance, given["was"], f"{at}/was"),
+        read_enum(Stance, given["now"], f"{at}/now"),
+        read_text(given["of"], f"{at}/of") if "of" in given else None,
+        read_count(given["span_ms"], f"{at}/span_ms") if "span_ms" in given else None,
+        read_text(given["local"], f"{at}/local") if "local" in given else None,
+    )
+
+
+def _witness_value(kind: WitnessKind, value: Json, at: str) -> str | int | float:
+    if kind is WitnessKind.COUNT:
+        return read_count(value, at)
+    if kind is not WitnessKind.NUMBER:
+        return read_text(value, at)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise Unfit(f"{at}: it is not a number")
+    return value
 
 
 def _call(value: object, at: str) -> tuple[str, str]:

@@ -44,6 +44,7 @@ from reconciler.reports.view import (
     read_words,
     short,
     value_text,
+    witness_words,
 )
 
 #: Where a limit on length would hide something, this is long enough for any file that can be read.
@@ -243,6 +244,8 @@ def _change(change: Change, plan: Plan, width: int, *, full: bool) -> Iterator[L
     whole = change.action in (Action.CREATE, Action.DELETE)
     for field in change.fields:
         yield from (_whole_field(field, width) if whole else _field(field, width))
+        if field.witness is not None:
+            yield from _detail(safe(witness_words(field.witness), WHOLE), width, "dim")
     if full:
         yield from _unchanged(change, width)
     yield from _facts(change, plan, width)

@@ -30,6 +30,9 @@ from reconciler.core.model import (
     Problem,
     Risk,
     Side,
+    Stance,
+    Witness,
+    WitnessKind,
 )
 
 #: Where a finding points that belongs to no file: code scanning and code quality want some file.
@@ -241,10 +244,12 @@ def field_lines(field: FieldChange, *, fork: bool = False) -> Iterator[Line]:
         return
     if isinstance(field.live, list) and isinstance(field.desired, list):
         yield from _list_lines(name, field.live, field.desired)
-        return
-    for sign, value in (("-", field.live), ("+", field.desired)):
-        for pointer, leaf in leaves(field.pointer, value):
-            yield Line(sign, _pair(field_name(pointer), leaf))
+    else:
+        for sign, value in (("-", field.live), ("+", field.desired)):
+            for pointer, leaf in leaves(field.pointer, value):
+                yield Line(sign, _pair(field_name(pointer), leaf))
+    if field.witness is not None:
+        yield Line("#", witness_words(field.witness))
 
 
 def leaves(pointer: str, value: Side) -> Iterator[tuple[str, Side]]:
@@ -276,6 +281,46 @@ def _list_lines(name: str, old: Sequence[Json], new: Sequence[Json]) -> Iterator
                 yield Line(sign, f"{name}[]: {value_text(entry)}")
     if same:
         yield Line("#", f"{name}: {same:,} entries stay")
+
+
+#: How a reader is told which way a witness went.
+_TURNS: Final = {
+    (Stance.ALLOWED, Stance.VIOLATES): "was allowed, now violates",
+    (Stance.VIOLATES, Stance.ALLOWED): "was a violation, now allowed",
+    (Stance.OUTSIDE, Stance.INSIDE): "was out of scope, now in scope",
+    (Stance.INSIDE, Stance.OUTSIDE): "was in scope, now out of scope",
+}
+
+
+def witness_words(witness: Witness) -> str:
+    """Return an example of what changes: `e.g. 192.168.200.7 was allowed, now violates`; untrusted text."""
+    turn = _TURNS.get((witness.was, witness.now), f"{witness.was.value} -> {witness.now.value}")
+    if witness.kind is WitnessKind.COUNT and witness.value != 1:
+        turn = turn.replace("was", "were").replace("violates", "violate")
+    match witness.kind:
+        case WitnessKind.TEXT:
+            subject = value_text(witness.value)
+        case WitnessKind.MINUTE:
+            subject = f"{witness.local} ({witness.value})" if witness.local else str(witness.value)
+        case WitnessKind.COUNT:
+            when = f", the first {span_words(witness.span_ms)} before the rest," if witness.span_ms else " at once"
+            subject = f"{witness.value:,} {witness.of or 'requests'}{when}"
+        case WitnessKind.NUMBER:
+            subject = f"{witness.value} {witness.of}" if witness.of else str(witness.value)
+        case _:
+            subject = str(witness.value)
+    return f"e.g. {subject} {turn}"
+
+
+def span_words(milliseconds: int) -> str:
+    """Return a length of time as a policy would write it.
+
+    >>> span_words(3_600_000), span_words(90_000)
+    ('1h', '90s')
+    """
+    units = (("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
+    unit, size = next((unit, size) for unit, size in units if milliseconds % size == 0)
+    return f"{milliseconds // size}{unit}"
 
 
 def field_words(field: FieldChange, *, fork: bool = False) -> str:

@@ -27,7 +27,10 @@ from reconciler.core.model import (
     Risk,
     Side,
     Source,
+    Stance,
     TargetInfo,
+    Witness,
+    WitnessKind,
 )
 from reconciler.core.planform import make_fingerprint
 
@@ -208,8 +211,11 @@ def hostile_plan(text: str) -> Plan:
     """A plan with *text* in every place that a contributor, the live system or a plan file can fill."""
     commit = CommitInfo(HEAD, text, text)
     drift = Drift(text, text, text, Confidence.EXACT)
+    shown = Witness(WitnessKind.ENTRY, text, Stance.VIOLATES, Stance.ALLOWED, of=text, local=text)
     values: tuple[FieldChange, ...] = (
-        field(f"/conditions/{text}", text, f"x{text}", Risk.WEAKENS),
+        replace(field(f"/conditions/{text}", text, f"x{text}", Risk.WEAKENS), witness=shown),
+        replace(field("/text", "a", "b", Risk.TIGHTENS), witness=replace(shown, kind=WitnessKind.TEXT)),
+        replace(field("/minute", "a", "b", Risk.TIGHTENS), witness=replace(shown, kind=WitnessKind.MINUTE)),
         field("/list", [text, 1, 2, 3, 4, 5], [6, 7, f"{text} {text}", 8], Risk.UNKNOWN),
         field("/object", MISSING, {text: [text, {text: text}]}, Risk.TIGHTENS),
         field("/gone", text, MISSING, Risk.NEUTRAL),
