@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from click import Command, Context
+from click import Command, Context, Group
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
@@ -77,7 +77,13 @@ def unknown_words(words: list[str], commands: Mapping[str, Command]) -> list[str
         return []
     if words[0] not in commands:
         return [words[0]]
-    known = {option for parameter in commands[words[0]].params for option in parameter.opts} | {"--help"}
+    command = commands[words[0]]
+    if isinstance(command, Group):
+        inner = command.commands.get(words[1]) if len(words) > 1 else command
+        if inner is None:
+            return [words[1]]
+        command = inner
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
     return [word for word in words[1:] if word.startswith("-") and len(word) > 1 and word.split("=")[0] not in known]
 
 
@@ -132,6 +138,7 @@ def test_every_command_and_option_a_page_names_exists(name: str, commands: Mappi
     [
         ("`reconciler plan --outt x`", ["--outt"]),
         ("    reconciler undo HEAD\n", ["undo"]),
+        ("`reconciler events push`, `reconciler events ingest x --mappings y --out z`", ["push", "--mappings"]),
         ("```yaml\nscript:\n  - reconciler apply --force\n```\n", ["--force"]),
         ("```sh\nreconciler -C x plan \\\n  --nope    # --fine\n```\n", ["--nope"]),
         ("```text\nreconciler undo\n```\nreconciler undoes nothing\n", []),

@@ -17,7 +17,7 @@ from tests.conftest import Golden
 from tests.support.checkout import ROOT
 
 #: Pages that people write.
-WRITTEN = {"index.md", "environment.md", "server-accounts.md", "server-requests.md"}
+WRITTEN = {"events.md", "index.md", "environment.md", "server-accounts.md", "server-requests.md"}
 
 
 @pytest.mark.parametrize("name", PAGES)
