@@ -11,8 +11,10 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,12 +50,22 @@ class Reading:
 
 
 @dataclass(slots=True)
-class _Found:
-    """Reading in the making: the path of each file and what to read it from."""
+class Found:
+    """Reading in the making: the path of each file and what to read it from, which for one of `links` is another file.
+
+    `read` has what was read so far, None for what could not be.
+    """
 
     folder: str
     places: dict[str, str] = field(default_factory=dict)
+    links: set[str] = field(default_factory=set)
+    read: dict[str, bytes | None] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def settings(self) -> str:
+        """The path of the file at the folder's top that is no policy."""
+        return posixpath.normpath(posixpath.join(self.folder, SETTINGS))
 
     def problem(self, code: str, path: str, message: str, fix: str) -> None:
         self.problems.append(Problem(code, Severity.ERROR, message, shown(path), fix=fix))
@@ -65,27 +77,47 @@ def read_directory(root: Path, folder: str) -> Reading:
     A link to a regular file inside the folder is read; no other link is followed, not even to a folder inside. A file
     is opened without following and checked after opening, so that nothing can be swapped in between.
     """
+    found = list_directory(root, folder)
+    return read_listed(found, found.places)
+
+
+def list_directory(root: Path, folder: str) -> Found:
+    """What is to be read of *folder* below *root*, by the rules of `read_directory`."""
     inner = checked_folder(folder)
-    found = _Found(inner)
+    found = Found(inner)
     top = root / inner
     if (link := _first_link(root, inner)) is not None:
         found.problem("symlink", link, "the policy folder is reached through a symbolic link", "use the real folder")
-        return _reading(found, {})
+        return found
     if not top.is_dir():
         _missing(found)
-        return _reading(found, {})
+        return found
     real = Path(os.path.realpath(top))
-    for path, is_link in _walk(root, inner, found):
-        if len(found.places) >= MAX_FILES:
-            _too_many(found)
-            break
+    walked = list(islice(_walk(root, inner, found), MAX_FILES + 1))
+    if len(walked) > MAX_FILES:
+        _too_many(found)
+        walked.pop()
+    if CONTROL.search("".join(path for path, _ in walked)) is not None:
+        walked = [(path, is_link) for path, is_link in walked if _is_sound_name(path, found)]
+    for path, is_link in walked:
         place = _follow(root, real, path, found) if is_link else f"{root}/{path}"
-        if place is None or not _is_sound_name(path, found):
-            continue
-        found.places[path] = place
+        if place is not None:
+            found.places[path] = place
+            if is_link:
+                found.links.add(path)
+    return found
+
+
+def read_listed(found: Found, paths: Iterable[str]) -> Reading:
+    """Read those of a folder's files that are asked for, and its settings."""
+    wanted = dict.fromkeys(paths)
+    if found.settings in found.places:
+        wanted[found.settings] = None
     data: dict[str, bytes] = {}
-    for path, place in found.places.items():
-        content = _read(path, place, found)
+    for path in wanted:
+        if path not in found.read:
+            found.read[path] = _read(path, found.places[path], found)
+        content = found.read[path]
         if content is not None:
             data[path] = content
     return _reading(found, data)
@@ -93,7 +125,7 @@ def read_directory(root: Path, folder: str) -> Reading:
 
 def read_commit(repository: Repository, commit: str, folder: str) -> Reading:
     """Read *folder* as it is in *commit*: the same rules, and no file system in between. Three processes at most."""
-    found = _list_commit(repository, commit, folder)
+    found = list_commit(repository, commit, folder)
     blobs = repository.read_blobs_sized(found.places.values())
     data: dict[str, bytes] = {}
     for path, blob in found.places.items():
@@ -110,7 +142,7 @@ def dirty_paths(repository: Repository, commit: str, folder: str, reading: Readi
     Compared by object id over the bytes read: no filter of the repository runs. Files that could not be read count as
     different.
     """
-    there = _list_commit(repository, commit, folder).places
+    there = list_commit(repository, commit, folder).places
     here = {path: repository.blob_id(data) for path, data in reading.all_files.items()}
     differing = {path for path in there.keys() | here.keys() if there.get(path) != here.get(path)}
     return tuple(sorted(differing))
@@ -152,7 +184,7 @@ def _first_link(root: Path, inner: str) -> str | None:
     return None
 
 
-def _walk(root: Path, inner: str, found: _Found) -> Iterator[tuple[str, bool]]:
+def _walk(root: Path, inner: str, found: Found) -> Iterator[tuple[str, bool]]:
     """Paths below the folder that may be policy files, and whether each is a link.
 
     Folders that cannot be entered are problems.
@@ -162,13 +194,16 @@ def _walk(root: Path, inner: str, found: _Found) -> Iterator[tuple[str, bool]]:
         here = waiting.pop()
         try:
             with os.scandir(root / here) as entries:
-                listed = sorted(entries, key=lambda entry: entry.name)
+                listed = sorted(entries, key=attrgetter("name"))
         except OSError as error:
             found.problem("unreadable", here, f"this folder cannot be read: {error.strerror}", "check its permissions")
             continue
         for entry in listed:
             path = entry.name if here == "." else f"{here}/{entry.name}"
-            if entry.is_symlink():
+            if entry.is_file(follow_symlinks=False):
+                if is_policy_file(path):
+                    yield path, False
+            elif entry.is_symlink():
                 yield path, True
             elif entry.is_dir(follow_symlinks=False):
                 if entry.name == ".git":
@@ -181,7 +216,7 @@ def _walk(root: Path, inner: str, found: _Found) -> Iterator[tuple[str, bool]]:
                 yield path, False
 
 
-def _follow(root: Path, real: Path, path: str, found: _Found) -> str | None:
+def _follow(root: Path, real: Path, path: str, found: Found) -> str | None:
     """The file that a link leads to, if it may be read; None when there is nothing to read."""
     target = Path(os.path.realpath(root / path))
     allowed = real if is_policy_file(path) else Path(os.path.realpath(root))
@@ -191,7 +226,7 @@ def _follow(root: Path, real: Path, path: str, found: _Found) -> str | None:
     return str(target) if is_policy_file(path) else None
 
 
-def _read(path: str, place: str, found: _Found) -> bytes | None:
+def _read(path: str, place: str, found: Found) -> bytes | None:
     try:
         # Not blocking, for a pipe that stands where a file stood.
         descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
@@ -227,9 +262,9 @@ def _read(path: str, place: str, found: _Found) -> bytes | None:
 # ------------------------------------------------------------------------------------------------- commit
 
 
-def _list_commit(repository: Repository, commit: str, folder: str) -> _Found:
+def list_commit(repository: Repository, commit: str, folder: str) -> Found:
     """What is to be read at a commit, by object id; links resolved inside the tree."""
-    found = _Found(checked_folder(folder))
+    found = Found(checked_folder(folder))
     entries = repository.list_files(commit, [found.folder])
     if not entries or found.folder in entries:
         # A folder that is a link or a file in the tree is listed as itself.
@@ -283,8 +318,8 @@ def _target(path: str, text: str) -> str | None:
 # ----------------------------------------------------------------------------------------------- problems
 
 
-def _reading(found: _Found, data: Mapping[str, bytes]) -> Reading:
-    settings = posixpath.normpath(posixpath.join(found.folder, SETTINGS))
+def _reading(found: Found, data: Mapping[str, bytes]) -> Reading:
+    settings = found.settings
     return Reading(
         files={path: data[path] for path in sorted(data) if path != settings},
         settings=(settings, data[settings]) if settings in data else None,
@@ -292,7 +327,7 @@ def _reading(found: _Found, data: Mapping[str, bytes]) -> Reading:
     )
 
 
-def _is_sound_name(path: str, found: _Found) -> bool:
+def _is_sound_name(path: str, found: Found) -> bool:
     if CONTROL.search(path) is None:
         return True
     message = "the file's name has control, invisible or undecodable characters"
@@ -300,29 +335,29 @@ def _is_sound_name(path: str, found: _Found) -> bool:
     return False
 
 
-def _missing(found: _Found) -> None:
+def _missing(found: Found) -> None:
     message = f'there is no folder "{found.folder}"'
     fix = "create it with at least one policy file, or correct policies: in reconciler.yaml"
     found.problem("missing-folder", found.folder, message, fix)
 
 
-def _link(path: str, found: _Found) -> None:
+def _link(path: str, found: Found) -> None:
     fix = "put the file itself there, or link to a file in the same policy folder"
     found.problem("symlink", path, "this symbolic link does not lead to a file inside the policy folder", fix)
 
 
-def _submodule(path: str, found: _Found) -> None:
+def _submodule(path: str, found: Found) -> None:
     found.problem("submodule", path, "a submodule stands inside the policy folder", "keep policies in this repository")
 
 
-def _special(path: str, found: _Found) -> None:
+def _special(path: str, found: Found) -> None:
     found.problem("special-file", path, "this is not a regular file", "replace it with a regular file")
 
 
-def _too_large(path: str, size: int, found: _Found) -> None:
+def _too_large(path: str, size: int, found: Found) -> None:
     found.problem("file-too-large", path, f"the file has {size} bytes; the limit is {MAX_BYTES}", "split it")
 
 
-def _too_many(found: _Found) -> None:
+def _too_many(found: Found) -> None:
     message = f"the folder holds more than {MAX_FILES} policy files"
     found.problem("too-many-files", found.folder, message, "use several targets or folders")

@@ -45,22 +45,23 @@ def open_repository(folder: Path) -> Repository:
     if not folder.is_dir():
         raise GitError("there is no such folder", where=str(folder), fix="give the folder that holds reconciler.yaml")
     asked = ("--is-inside-work-tree", "--show-object-format", "--show-toplevel", "--show-prefix", "--git-common-dir")
-    result = runner.run(["rev-parse", *asked])
+    result = runner.run(["rev-parse", *asked, "--git-path", "index"])
     if result.status != 0:
         runner.fail(result)
     lines = result.out.split(b"\n")
-    if len(lines) != len(asked) + 1 or lines[0] != b"true":
+    if len(lines) != len(asked) + 2 or lines[0] != b"true":
         raise GitError(
             "git cannot say where its work tree is",
             where=str(folder),
             fix="use a folder inside a work tree, with no line break in its path",
         )
-    _, object_format, top, prefix, common = (os.fsdecode(line) for line in lines[:-1])
+    _, object_format, top, prefix, common, index = (os.fsdecode(line) for line in lines[:-1])
     return Repository(
         folder=folder,
         top=Path(top),
         prefix=prefix,
         git_dir=Path(os.path.normpath(folder.absolute() / common)),
+        index_file=Path(os.path.normpath(folder.absolute() / index)),
         object_format=object_format,
         runner=Runner(Path(top)),
     )

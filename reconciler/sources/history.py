@@ -9,6 +9,7 @@ from pathlib import Path
 from reconciler.core.model import CommitInfo
 from reconciler.core.ports import Revision
 from reconciler.errors import GitError
+from reconciler.sources.index import Index, read_index
 from reconciler.sources.limits import CONTROL, MAX_BYTES
 from reconciler.sources.objects import Objects
 from reconciler.sources.plumbing import (
@@ -194,6 +195,27 @@ class History(Objects):
         arguments = ["diff-tree", *options, "--end-of-options", full_id(old), full_id(new), "--", *places]
         names = self._run(arguments).out.split(b"\0")[:-1]
         return frozenset(path for path in map(self._inward, map(os.fsdecode, names)) if path is not None)
+
+    def staged(self, commit: str, places: Sequence[str]) -> dict[str, str | None]:
+        """The paths at or below *places* in which the index is not *commit*, each with its id there (None: nothing).
+
+        Trees and index only: no file is looked into, and no filter runs.
+        """
+        options = ["--cached", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv"]
+        asked = [place for each in places if (place := self._prefix + checked_path(each))]
+        out = self._run(["diff-index", *options, "--end-of-options", full_id(commit), "--", *asked]).out
+        words = iter(os.fsdecode(out).split("\0")[:-1])
+        found: dict[str, str | None] = {}
+        for facts, full in zip(words, words, strict=True):
+            mode, _, before, *_ = facts.split(" ")
+            path = self._inward(full)
+            if path is not None:
+                found[path] = before if mode in (":100644", ":100755", ":120000") else None
+        return found
+
+    def read_index(self) -> Index | None:
+        """What git last saw of the work tree's files; None where its index cannot tell (`index.py`)."""
+        return read_index(self.index_file, 32 if self._format == "sha256" else 20, self._prefix)
 
     def read_chain(self, tip: str, limit: int | None = None) -> tuple[Revision, ...]:
         """A commit and its first parents, newest first, with what each changed. One process."""

@@ -51,9 +51,17 @@ class Objects:
     """
 
     def __init__(
-        self, *, folder: Path, top: Path, prefix: str, git_dir: Path, object_format: str, runner: Runner
+        self,
+        *,
+        folder: Path,
+        top: Path,
+        prefix: str,
+        git_dir: Path,
+        index_file: Path,
+        object_format: str,
+        runner: Runner,
     ) -> None:
-        self.folder, self.top, self.git_dir = folder, top, git_dir
+        self.folder, self.top, self.git_dir, self.index_file = folder, top, git_dir, index_file
         self._prefix, self._format, self._runner = prefix, object_format, runner
 
     # --------------------------------------------------------------------------------------------- trees

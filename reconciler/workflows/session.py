@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from reconciler import config as settings_module
 from reconciler.config import FILE_NAME, OVERRIDES_NAME, Config, find_root, parse_config
@@ -81,8 +81,15 @@ class Files:
         return tuple(sorted(self.folders[target.policies].files))
 
 
-def read_work_tree(session: Session, names: Sequence[str] = ()) -> Files:
-    """Read reconciler.yaml, overrides.yaml and the named targets' folders (all when none is named) from disk."""
+#: What reads the folders of some targets, once `reconciler.yaml` (its bytes) has named them.
+ReadFolders: TypeAlias = Callable[[bytes, Sequence[TargetSettings]], dict[str, Reading]]
+
+
+def read_work_tree(session: Session, names: Sequence[str] = (), read_folders: ReadFolders | None = None) -> Files:
+    """Read reconciler.yaml, overrides.yaml and the named targets' folders (all when none is named) from disk.
+
+    With *read_folders* it decides what is read of them.
+    """
 
     def read_top(name: str) -> bytes | None:
         try:
@@ -94,18 +101,24 @@ def read_work_tree(session: Session, names: Sequence[str] = ()) -> Files:
                 f"cannot be read ({error.strerror})", where=name, fix="make it a readable file"
             ) from error
 
-    return _read(session, None, names, read_top, lambda folder: read_directory(session.root, folder))
+    def read_all(_: bytes, targets: Sequence[TargetSettings]) -> dict[str, Reading]:
+        return {folder: read_directory(session.root, folder) for folder in folders_of(targets)}
+
+    return _read(session, None, names, read_top, read_folders or read_all)
 
 
 def read_revision(session: Session, repository: Repository, commit: str, names: Sequence[str] = ()) -> Files:
     """Read the same from the git objects of *commit* (a full id)."""
-    return _read(
-        session,
-        commit,
-        names,
-        lambda name: repository.read_file(commit, name),
-        lambda folder: read_commit(repository, commit, folder),
-    )
+
+    def read_all(_: bytes, targets: Sequence[TargetSettings]) -> dict[str, Reading]:
+        return {folder: read_commit(repository, commit, folder) for folder in folders_of(targets)}
+
+    return _read(session, commit, names, lambda name: repository.read_file(commit, name), read_all)
+
+
+def folders_of(targets: Sequence[TargetSettings]) -> tuple[str, ...]:
+    """The policy folders of *targets*, each once: several may share one."""
+    return tuple(dict.fromkeys(target.policies for target in targets))
 
 
 def _read(
@@ -113,7 +126,7 @@ def _read(
     revision: str | None,
     names: Sequence[str],
     read_top: Callable[[str], bytes | None],
-    read_folder: Callable[[str], Reading],
+    read_folders: ReadFolders,
 ) -> Files:
     data = read_top(FILE_NAME)
     if session.environ.get(CONFIG_COMMIT):
@@ -134,10 +147,7 @@ def _read(
         raw[OVERRIDES_NAME] = overrides_data
         overrides, found = _read_overrides(session.schemas, overrides_data)
         problems += found
-    folders: dict[str, Reading] = {}
-    for target in settings_module.choose_targets(config, tuple(names)):
-        if target.policies not in folders:
-            folders[target.policies] = read_folder(target.policies)
+    folders = read_folders(data, settings_module.choose_targets(config, tuple(names)))
     for folder in folders.values():
         problems += folder.problems
         raw.update(folder.all_files)
@@ -330,15 +340,16 @@ def validate(session: Session, names: tuple[str, ...] = (), *, since: str | None
 
     With *since* only those that differ from that revision, and what they decide on (`since.py`).
     """
+    read_folders = None
+    if since is not None:
+        from reconciler.workflows.since import reader_since
+
+        read_folders = reader_since(session, since)
     try:
-        files = read_work_tree(session, names)
+        files = read_work_tree(session, names, read_folders)
     except FilesError as error:
         return Validated(error.problems, error.files, 0)
     targets = settings_module.choose_targets(files.config, names)
-    if since is not None:
-        from reconciler.workflows.since import changed_since
-
-        files = changed_since(session, files, targets, since)
     problems = {_as_warning(problem) for problem in files.problems}
     policies = 0
     for target in targets:

@@ -64,6 +64,15 @@ def test_a_key_that_differs_by_case_is_found(repo: Repo) -> None:
     assert "duplicate-policy" in {problem.code for problem in found.problems}
 
 
+def test_a_policy_that_keeps_its_key_makes_no_other_file_be_read(repo: Repo) -> None:
+    repo.commit({"policies/neosc/again.yaml": neosc_policy()}, "Add a second one of the key")
+    repo.write({MFA: neosc_policy(enabled=False)})
+
+    found = since(repo)
+
+    assert (found.problems, found.files) == ((), 2)
+
+
 def test_changed_settings_decide_on_every_file(repo: Repo) -> None:
     repo.write({"reconciler.yaml": config_text(neosc=neosc_target(URL, max_deletes=1))})
 

@@ -10,7 +10,8 @@ import pytest
 
 from reconciler.core.ports import PushStatus, RefUpdate
 from reconciler.errors import UnreachableError
-from reconciler.sources.directory import dirty_paths, read_commit, read_directory
+from reconciler.sources.changed import differing, make_base
+from reconciler.sources.directory import dirty_paths, list_directory, read_commit, read_directory
 from reconciler.sources.git import open_repository
 from tests.support.repos import Repo, clone, make_repo
 
@@ -114,6 +115,7 @@ def test_no_program_of_the_repository_runs(tmp_path: Path, plant: Callable[[Repo
     assert repository.changed_paths(theirs, sha) == {"run.json"}
     assert read_commit(repository, head, "p").files == reading.files
     assert dirty_paths(repository, head, "p", reading) == ()
+    assert differing(make_base(repository, head, ["p"]), list_directory(repo.path, "p")) == {}
     assert len(repository.read_chain(sha)) == 2
     assert not mark.exists(), mark.read_text()
     assert repo.remote_refs("refs").keys() == {"refs/heads/main", LEDGER}
