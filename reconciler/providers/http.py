@@ -114,8 +114,7 @@ class Transport:
         self._max_bytes = max_bytes
         self._pace = Pace(clock)
         network = Network(self.origin, clock, ca_file=ca_file, proxy=_check_proxy(proxy))
-        self._make_wire: MakeWire = wire or (lambda: _Wire(network, keep=True))
-        self._make_fresh_wire: MakeWire = wire or (lambda: _Wire(network, keep=False))
+        self._make_wire: MakeWire = wire or (lambda: _Wire(network))
         self._idle: list[httpx.BaseTransport] = []
         self._lock = threading.Lock()
         self._finalizer = weakref.finalize(self, _close_all, self._idle)
@@ -302,7 +301,7 @@ class Transport:
         done = False
         try:
             request = self._request(method, path, body, headers, seconds, seen.token)
-            wire = self._make_fresh_wire() if is_write else self._borrow()
+            wire = self._make_wire() if is_write else self._borrow()
             if isinstance(wire, _Wire):
                 wire.line.exchange = seen.exchange
             response = wire.handle_request(request)
@@ -580,12 +579,12 @@ class _errors_of_httpx:  # noqa: N801 - a context manager
 class _Wire(httpx.BaseTransport):
     """One connection to the origin, as httpx sees it. No client above it, so nothing is followed, kept or added."""
 
-    def __init__(self, network: Network, *, keep: bool) -> None:
-        self.line = Line(network, keep=keep)
+    def __init__(self, network: Network) -> None:
+        self.line = Line(network)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         with _errors_of_httpx():
-            response = self.line.pool.handle_request(
+            response = self.line.connection().handle_request(
                 httpcore.Request(
                     request.method,
                     httpcore.URL(
@@ -603,4 +602,4 @@ class _Wire(httpx.BaseTransport):
         return httpx.Response(response.status, headers=response.headers, stream=_Body(response.stream))
 
     def close(self) -> None:
-        self.line.pool.close()
+        self.line.close()

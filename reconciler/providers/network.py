@@ -6,6 +6,7 @@ whole (reliability.md D10), and cannot say whether a byte of a request has left.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import socket
 import ssl
@@ -90,19 +91,18 @@ class Network:
         self.proxy = proxy if origin.is_secure else None
         self._tls = _Tls(ca_file, [], threading.Lock())
 
-    def make_pool(self, backend: httpcore.NetworkBackend, *, keep: bool) -> httpcore.ConnectionPool:
-        tls = self._tls.context() if self.origin.is_secure else None
-        limits: dict[str, Any] = {
-            "ssl_context": tls,
-            "max_connections": 1,
-            "max_keepalive_connections": 1 if keep else 0,
+    def make_connection(self, backend: httpcore.NetworkBackend) -> httpcore.ConnectionInterface:
+        """Return a connection that is made when the first request needs it."""
+        origin = httpcore.Origin(self.origin.scheme.encode(), self.origin.host.encode(), self.origin.port)
+        settings: dict[str, Any] = {
+            "ssl_context": self._tls.context() if self.origin.is_secure else None,
             "keepalive_expiry": _IDLE_SECONDS,
             "network_backend": backend,
         }
         if self.proxy is None:
-            return httpcore.ConnectionPool(**limits)
+            return httpcore.HTTPConnection(origin, **settings)
         target = httpcore.URL(scheme="http", host=self.proxy.host, port=self.proxy.port, target="/")
-        return httpcore.HTTPProxy(target, proxy_auth=self.proxy.auth, **limits)
+        return httpcore.HTTPProxy(target, proxy_auth=self.proxy.auth, **settings).create_connection(origin)
 
     def connect(self, host: str, port: int, exchange: Exchange) -> httpcore.NetworkStream:
         """Connect within the deadline, name resolution included, and only to where this run may send."""
@@ -158,23 +158,37 @@ def _resolve(host: str, port: int, seconds: float) -> list[str]:
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection that knows the exchange it serves: one deadline for all its steps, and whether a byte has left."""
+    """A connection that knows the exchange it serves: one deadline for all its steps, and whether a byte has left.
+
+    What is written is held until something is to be read, so that a request leaves in one piece.
+    """
 
     def __init__(self, inner: httpcore.NetworkStream, line: Line, *, is_final: bool) -> None:
         self._inner, self._line, self._is_final = inner, line, is_final
+        self._held = b""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         exchange = self._line.exchange
+        # A server may refuse a request before it has read it, so a broken write is no end: it may have said why.
+        with contextlib.suppress(httpcore.WriteError):
+            self._write_held()
         data = self._inner.read(max_bytes, self._line.network.left(exchange))
         exchange.received = exchange.received or (bool(data) and self._is_final)
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        exchange = self._line.exchange
+        self._line.network.left(self._line.exchange)
+        self._held += buffer
+
+    def _write_held(self) -> None:
+        if not self._held:
+            return
+        exchange, held = self._line.exchange, self._held
         left = self._line.network.left(exchange)
+        self._held = b""
         # What goes to a proxy before TLS stands is not the request.
-        exchange.wrote = exchange.wrote or (bool(buffer) and self._is_final)
-        self._inner.write(buffer, left)
+        exchange.wrote = exchange.wrote or self._is_final
+        self._inner.write(held, left)
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
@@ -234,12 +248,25 @@ class _Backend(httpcore.NetworkBackend):
 
 
 class Line:
-    """A pool of one connection, used by one thread at a time, for the exchange it is told of."""
+    """One connection at a time, used by one thread at a time, for the exchange it is told of."""
 
-    def __init__(self, network: Network, *, keep: bool) -> None:
+    def __init__(self, network: Network) -> None:
         self.network = network
         self.exchange = Exchange(0.0)
-        self.pool = network.make_pool(_Backend(self), keep=keep)
+        self._connection: httpcore.ConnectionInterface | None = None
+
+    def connection(self) -> httpcore.ConnectionInterface:
+        """Return the connection, or another one when it cannot be used again."""
+        found = self._connection
+        if found is None or not found.is_idle() or found.has_expired():
+            self.close()
+            found = self._connection = self.network.make_connection(_Backend(self))
+        return found
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     @property
     def is_clean(self) -> bool:
@@ -248,8 +275,5 @@ class Line:
         Looks inside httpcore, which has no question for it; where it cannot, the answer is no, and the next request
         has a connection of its own.
         """
-        for connection in self.pool.connections:
-            state = getattr(getattr(connection, "_connection", None), "_h11_state", None)
-            if state is None or any(state.trailing_data):
-                return False
-        return True
+        state = getattr(getattr(self._connection, "_connection", None), "_h11_state", None)
+        return state is not None and not any(state.trailing_data)

@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -511,6 +512,27 @@ def answer_list(connection: socket.socket) -> None:
 def test_a_server_of_the_given_authority_is_trusted(certificates: Path) -> None:
     with raw_server(answer_list, context=tls(certificates, "good")) as url:
         assert read(make(url, ca_file=str(certificates / "ca.pem"))) == ["a"]
+
+
+def test_all_connections_of_a_run_share_one_context(certificates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    make_context = ssl.SSLContext.__new__
+
+    def count(kind: type[ssl.SSLContext], *arguments: Any) -> ssl.SSLContext:
+        made.append(arguments)
+        return make_context(kind, *arguments)
+
+    with raw_server(answer_list, context=tls(certificates, "good")) as url:
+        monkeypatch.setattr(ssl.SSLContext, "__new__", count)
+        transport = make(url, ca_file=str(certificates / "ca.pem"))
+        for _ in range(3):
+            with ThreadPoolExecutor(4) as pool:
+                asked = [pool.submit(read, transport) for _ in range(4)]
+                sent = [pool.submit(transport.send, "PATCH", "/policies/x", {}, {}) for _ in range(4)]
+            assert [each.result() for each in asked] == [["a"]] * 4
+            assert [each.result().status for each in sent] == [200] * 4
+
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize(
