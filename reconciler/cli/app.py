@@ -6,6 +6,7 @@ Commands live in one module per help group and are imported when they are called
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import sys
@@ -93,6 +94,7 @@ class _Group(Command, click.Group):
         if _lists_only(ctx):
             return PlainCommand(name=cmd_name, help=_WHERE[cmd_name][1])
         module = importlib.import_module(f"reconciler.cli.{_WHERE[cmd_name][0]}")
+        gc.enable()  # `main.py`
         command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         assert isinstance(command, PlainCommand)  # noqa: S101 - the table above names commands
         return command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from reconciler import __version__
@@ -12,6 +13,8 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"reconciler {__version__}")
         raise SystemExit(0)
+    # Nothing of what is imported becomes garbage: `app.py` looks for some again once a command is there to run.
+    gc.disable()
     from reconciler.cli.streams import keep_streams
 
     keep_streams()
