@@ -21,7 +21,7 @@ HEAD = """\
 
 Written by `./run bench`. Every ratio is ours over the anchor's, taken round by round with both measured in turn
 (the other way round where the goal is to be so many times faster); cells are median (min–max). A goal that is missed
-is shown as missed. The goals of `apply` are not measured here yet.
+is shown as missed.
 """
 
 

@@ -239,6 +239,13 @@ def growth() -> Section:
     return section
 
 
+def apply() -> Section:
+    """A thousand changes."""
+    from benchmarks.applying import section
+
+    return section()
+
+
 def evaluate() -> Section:
     """What a request that is judged waits for."""
     from benchmarks.evaluate import section
@@ -254,5 +261,6 @@ SECTIONS: dict[str, Callable[[], Section]] = {
     "plan": plan,
     "history": history,
     "growth": growth,
+    "apply": apply,
     "evaluate": evaluate,
 }
