@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -220,20 +221,25 @@ def since() -> Section:
 def growth() -> Section:
     """Ten times as many, one per file and 100 per file, cold; the lists of so many come in parts."""
     section = Section("growth: 100,000 policies")
-    for per_file in (100, 1):
+    shapes: dict[str, tuple[Callable[[int, str], Path], tuple[str, ...]]] = {
+        "100 per file": (lambda count, url: corpus.make_repository(count, per_file=100, url=url), ("validate", "plan")),
+        "1 per file": (lambda count, url: corpus.make_repository(count, url=url), ("validate", "plan")),
+        "100 per file and in the ledger": (paged.make_applied, ("plan",)),
+    }
+    for shape, (make, commands) in shapes.items():
         with paged.running(MANY) as few, paged.running(10 * MANY) as many:
-            small = corpus.make_repository(MANY, per_file=per_file, url=few)
-            large = corpus.make_repository(10 * MANY, per_file=per_file, url=many)
+            small, large = make(MANY, few), make(10 * MANY, many)
             works = {
                 (command, folder): reconciler(command, folder=folder, is_cold=True)
-                for command in ("validate", "plan")
+                for command in commands
                 for folder in (small, large)
             }
             costs = rotate(works)
-        for command, name in (("validate", "`validate`"), ("plan", "no-op `plan`")):
+        for command in commands:
             ours, theirs = costs[command, large], costs[command, small]
-            work = f"{name}, {10 * MANY:,}, {per_file} per file"
-            section.rows.append(Row(work, ours, f"{name}, {MANY:,}", theirs, 12))
+            name = "no-op `plan`" if command == "plan" else f"`{command}`"
+            work = f"{name}, {10 * MANY:,}, {shape}"
+            section.rows.append(Row(work, ours, f"the same, {MANY:,}", theirs, 12))
             peak = max(cost.memory for cost in ours) / 1024
             section.facts.append(Fact(f"peak memory of {work}", f"{peak:.0f} MiB", "≤ 700 MiB", peak <= 700))
     return section

@@ -6,17 +6,20 @@ python -m benchmarks.paged POLICIES      prints its address, and serves until it
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from benchmarks.corpus import ROOT, seeds_of, values
+from benchmarks.corpus import ROOT, TARGETS, make_repository, seeds_of, values, write_config
 from benchmarks.live import MADE_AT, NOBODY
+from benchmarks.measure import reconciler
 
 PART = 1000
 
@@ -108,6 +111,20 @@ def running(count: int) -> Iterator[str]:
             yield process.stdout.readline().strip()
         finally:
             process.kill()
+
+
+def make_applied(policies: int, url: str) -> Path:
+    """Return a repository whose ledgers record every policy, as an apply leaves it that found nothing to change."""
+    folder = make_repository(policies, per_file=100, url=url)
+    copy = folder.with_name(f"{folder.name}-applied")
+    if not (copy / "applied").exists():
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(folder, copy)
+        for target in TARGETS:
+            reconciler("apply", "--yes", "--target", target, folder=copy)()
+        (copy / "applied").touch()
+    write_config(copy, url)
+    return copy
 
 
 if __name__ == "__main__":
