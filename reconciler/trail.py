@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from reconciler.core.annotation import find_commit
 from reconciler.core.model import (
@@ -90,8 +91,13 @@ def prove(
                 key: Annotation(Strength.ON_OBJECT, True, None) if on_object else NO_TRAIL
                 for key, (_, _, on_object) in wanted.items()
             }
+        about: dict[str | None, list[TrailEntry]] = {}
+        for entry in trail.entries:
+            about.setdefault(entry.policy_id, []).append(entry)
         found = {
-            key: find_annotation(trail, known, policy_id, commit, on_object=on_object)
+            key: find_annotation(
+                replace(trail, entries=tuple(about.get(policy_id, ()))), known, policy_id, commit, on_object=on_object
+            )
             for key, (policy_id, commit, on_object) in wanted.items()
         }
         if pause is None or all(annotation.audit_id is not None for annotation in found.values()):
