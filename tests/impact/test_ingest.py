@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from reconciler.cli.app import State
+from reconciler.cli.events import ingest_command
 from reconciler.errors import ReconcilerError
 from reconciler.impact.ingest import ingest, mapping_names, open_mapping
 from reconciler.impact.mapping import EventMapping
@@ -407,3 +409,23 @@ def test_a_manifest_that_disagrees_with_its_folder_is_one_error(
 
     assert words in str(error.value)
     assert str(tmp_path / "out") in str(error.value)
+
+
+def test_a_terminal_sees_a_bar_and_a_pipe_sees_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("reconciler.impact.ingest._TOLD_EVERY", 10)
+    (tmp_path / "in.jsonl").write_bytes(lines(numbered(40)))
+    arguments = [str(tmp_path / "in.jsonl"), "--mapping", "reconciler", "--out", str(tmp_path / "out")]
+
+    ingest_command(arguments, standalone_mode=False, obj=State())
+    piped = capsys.readouterr()
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    ingest_command(arguments, standalone_mode=False, obj=State())
+    terminal = capsys.readouterr()
+
+    assert piped.err == ""
+    assert piped.out == terminal.out != ""
+    drawn = terminal.err.split("\r")
+    assert "[########################] 100%  40 records\x1b[K" in drawn
+    assert drawn[-1] == "\x1b[K"
