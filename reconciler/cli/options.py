@@ -44,6 +44,23 @@ def only_option(command: _Command) -> _Command:
     )(command)
 
 
+def backend_options(command: _Command) -> _Command:
+    """Add `--backend` and `--max-bytes`, for events in an engine that somebody has already."""
+    limit = click.option(
+        "--max-bytes",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="With --backend: stop before anything is read if about more bytes than this would be.",
+    )
+    url = click.option(
+        "--backend",
+        metavar="URL",
+        envvar="RECONCILER_BACKEND",
+        help="Replay there: --events is a table of postgres://, sqlite://, duckdb://, pyspark://, trino:// …",
+    )
+    return url(limit(command))
+
+
 def format_options(*formats: str) -> Callable[[_Command], _Command]:
     """`--format` with *formats*, and `--json` as its short form; the command gets one argument `format`."""
 

@@ -10,7 +10,14 @@ import click
 from click import Context
 
 from reconciler.cli.command import command
-from reconciler.cli.options import format_options, only_option, session_of, targets_option, wants_json
+from reconciler.cli.options import (
+    backend_options,
+    format_options,
+    only_option,
+    session_of,
+    targets_option,
+    wants_json,
+)
 from reconciler.cli.output import emit, emit_json, note, to_json, use_color
 from reconciler.cli.reports import PLAN_FORMATS, PROBLEM_FORMATS, report_option, write_reports
 from reconciler.core.model import Json, Plan
@@ -79,9 +86,10 @@ def validate_command(
 @click.option(
     "--events",
     type=click.Path(path_type=Path),
-    metavar="DIR",
+    metavar="DIR|TABLE",
     help="Replay these recorded events: what would the plan have blocked?",
 )
+@backend_options
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when changes are pending, 3 when a guard blocks.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Save the plan for apply and show.")
 @click.option("-q", "quiet", is_flag=True, help="Only the four last lines.")
@@ -97,6 +105,8 @@ def plan_command(
     commit: str | None,
     live: Path | None,
     events: Path | None,
+    backend: str | None,
+    max_bytes: int | None,
     detailed_exitcode: bool,
     out: Path | None,
     quiet: bool,
@@ -124,9 +134,11 @@ def plan_command(
     planned = plan_targets(session, targets, commit=commit, only=only, live=snapshots)
     plans = [each.plan for each in planned.made]
     if events is not None:
+        from reconciler.cli.impact import elsewhere
         from reconciler.workflows.previewing import with_impact
 
-        plans = [with_impact(session, each, events).plan for each in planned.made]
+        place = elsewhere(backend, max_bytes)
+        plans = [with_impact(session, each, events, elsewhere=place).plan for each in planned.made]
     if out is not None and plans:
         write_whole(out, to_json(_plans_json(plans, whole=not planned.failed)).encode())
     style = "quiet" if quiet else "oneline" if oneline else "full" if full else "default"

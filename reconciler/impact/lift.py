@@ -83,7 +83,7 @@ class Values:
     def keep(self, table: ir.Table) -> Any:
         """Return the rows of a relation as a temporary table of the same engine, so that they are computed once.
 
-        It goes with the connection, or with `release` where an engine knows no temporary tables (Spark).
+        It goes with the connection, or with `close` where an engine knows no temporary tables (Spark).
         """
         engine = self.events.get_backend()
         if engine.name == "pyspark":
@@ -92,7 +92,7 @@ class Values:
             return kept
         return engine.create_table(gen_name("kept"), table, schema=table.schema(), temp=True)
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Drop what outlives a connection; nothing that came of `keep` is read again."""
         while self._kept:
             self._kept.pop().release()
@@ -158,6 +158,7 @@ def add_lift(table: ir.Table, lift: Lift, values: Values, name: str) -> ir.Table
         few = _by_literals(expression(table, lift.columns[0]), truths)
         if few is not None:
             return table.mutate(**{name: few})
+        return _join_shorter(table, expression(table, lift.columns[0]), truths, name)
     return _join_truths(table, [expression(table, column) for column in lift.columns], truths, name)
 
 
@@ -172,6 +173,22 @@ def _by_literals(column: ir.Value, truths: _Truths) -> ir.Value | None:
         readable &= negated(column.isin(lists[None]))
     among = column.isin(lists[listed]) if lists[listed] else ibis.literal(False)
     return ibis.ifelse(readable, among if listed else negated(among), ibis.null("boolean"))
+
+
+def _join_shorter(table: ir.Table, column: ir.Value, truths: _Truths, name: str) -> ir.Table:
+    """The truth by a join with the values that are true, or with those that are not, whichever are fewer."""
+    lists = {truth: [row[0] for row, each in truths if each is truth] for truth in (True, False, None)}
+    listed = len(lists[True]) <= len(lists[False])
+    value, told = f"{name}_v", f"{name}_t"
+    known = ibis.memtable(
+        {value: [*lists[listed], *lists[None]], told: [1] * len(lists[listed]) + [0] * len(lists[None])}
+    )
+    probe = table.mutate(**{f"{name}_p": column})
+    joined = probe.left_join(known, probe[f"{name}_p"] == known[value])
+    found = joined[told]
+    nothing = joined[f"{name}_p"].isnull() | (found == 0).fill_null(False)
+    truth = ibis.ifelse(nothing, ibis.null("boolean"), found.notnull() if listed else found.isnull())
+    return joined.select(**{each: joined[each] for each in table.columns}, **{name: truth})
 
 
 def _join_truths(table: ir.Table, columns: Sequence[ir.Value], truths: _Truths, name: str) -> ir.Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -72,14 +72,15 @@ def preview(
     Where the *mode* of the target is known (`STRICT`, `MONITORING`), *old* is compared with the decisions on record.
     *take* is handed every touched event as it was recorded, with what becomes of it.
     """
-    values = Values(table, stored.known and stored.known.without(map(stored_name, stored.constant)))
-    found = replay(old, new, table, values)
-    if take is not None:
-        take(_touched(found, table))
-    summary = summarise(found, old, new, table, values, _warnings(found.changed, old, new, stored))
-    if mode is None or not found.changed:
-        return summary
-    return replace(summary, fidelity=fidelity(old, table, values, is_strict=mode == "STRICT"))
+    known = stored.known and stored.known.without(map(stored_name, stored.constant))
+    with closing(Values(table, known)) as values:
+        found = replay(old, new, table, values)
+        if take is not None:
+            take(_touched(found, table))
+        summary = summarise(found, old, new, table, values, _warnings(found.changed, old, new, stored))
+        if mode is None or not found.changed:
+            return summary
+        return replace(summary, fidelity=fidelity(old, table, values, is_strict=mode == "STRICT"))
 
 
 def _touched(found: Replay, table: ir.Table) -> pa.Table:

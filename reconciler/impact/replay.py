@@ -92,8 +92,7 @@ def replay(old: Version, new: Version, events: ir.Table, values: Values | None =
         table = whole
         if step.small is not None and len(several) > 1:  # what the others touch lies outside
             wider = _wider(step.small, near) if step.new is not None and is_stateful(step.new) else near
-            said = tuple(_loud(program, wider, values) for program in (step.old, step.new))
-            table = _both(step.key, step.old, step.new, said)
+            table = _both(step.key, step.old, step.new, _said((step.old, step.new), wider, values))
         votes += [] if table is None else [table.semi_join(touched, "seq")]
     for key in sorted(set(old) - set(changed)):
         table = _asked(key, old[key], near, events, values)
@@ -108,9 +107,15 @@ def _step(key: str, old: Program | None, new: Program | None, events: ir.Table, 
     if small is not None:
         small = values.keep(small.select(needed_by([each for each in (old, new) if each is not None], events)))
     looked = events if small is None else small
-    said = [_loud(each, looked, values) for each in (old, new)]
-    kept = [None if each is None else values.keep(each) for each in said]
-    return _Step(key, old, new, small, (kept[0], kept[1]))
+    return _Step(key, old, new, small, _said((old, new), looked, values))
+
+
+def _said(
+    versions: tuple[Program | None, Program | None], events: ir.Table, values: Values
+) -> tuple[ir.Table | None, ir.Table | None]:
+    """What both versions of a policy say, each evaluated once: SQLite's parser gives up on what nests deeper."""
+    old, new = (_loud(program, events, values) for program in versions)
+    return None if old is None else values.keep(old), None if new is None else values.keep(new)
 
 
 def _wider(small: ir.Table, near: ir.Table) -> ir.Table:
@@ -178,7 +183,8 @@ def _asked(key: str, program: Program, near: ir.Table, events: ir.Table, values:
     """The votes of a policy that did not change, over as few events as its history allows."""
     if not program.enabled:
         return None
-    side = _votes(program, outcomes(program, _reach(program, near, events), values))
+    said = outcomes(program, _reach(program, near, events), values).select("seq", "outcome", "suspends")
+    side = _votes(program, values.keep(said))
     if side is None:
         return None
     return side.select("seq", old=side.outcome, new=side.outcome).mutate(policy=ibis.literal(key))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,16 +53,52 @@ def replays() -> Iterator[None]:
         ) from error
 
 
-def with_impact(session: Session, planned: Planned, folder: Path) -> Planned:
-    """Return a plan with its preview over the events in *folder*; its guards say when it goes over a budget.
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """An engine that somebody has already and where the events are a table: its URL, and how much it may read.
 
-    Raises ReconcilerError for a folder that is none of events.
+    *tell* hears how much it will read.
+    """
+
+    url: str
+    max_bytes: int | None = None
+    tell: Callable[[str], None] = lambda text: None
+
+
+@contextmanager
+def _opened(
+    session: Session, events: Path, elsewhere: Elsewhere | None, compiled: Callable[[Data], list[Versions]]
+) -> Iterator[tuple[Any, Any, list[Versions]]]:
+    """Open a folder of events, or a table of an engine; and the policies, which depend on the scales of the events."""
+    from reconciler.impact.preview import MEMORY, data_of, open_events
+    from reconciler.impact.store import read_manifest
+
+    if elsewhere is None:
+        memory = session.environ.get("RECONCILER_EVENTS_MEMORY") or MEMORY
+        with open_events(events, memory=memory) as (table, stored):
+            yield table, stored, compiled(data_of(stored))
+        return
+    from reconciler.impact.backends import open_table
+
+    several = compiled(data_of(read_manifest(events)) if events.is_dir() else Data())
+    pairs = [(versions.old, versions.new) for versions in several]
+    with open_table(elsewhere.url, str(events), pairs, max_bytes=elsewhere.max_bytes, tell=elsewhere.tell) as (
+        table,
+        stored,
+    ):
+        yield table, stored, several
+
+
+def with_impact(session: Session, planned: Planned, events: Path, *, elsewhere: Elsewhere | None = None) -> Planned:
+    """Return a plan with its preview over *events*, a folder or a table; its guards say when it goes over a budget.
+
+    Raises ReconcilerError for a folder or a table that is none of events.
     """
     with replays():
-        from reconciler.impact.preview import data_of, open_events, preview
+        from reconciler.impact.preview import preview
 
-    with open_events(folder) as (table, stored):
-        versions = versions_of(planned, data_of(stored))
+    with _opened(session, events, elsewhere, lambda data: [versions_of(planned, data)]) as (table, stored, several):
+        (versions,) = several
         impact = preview(versions.old, versions.new, table, stored, mode=planned.plan.target.mode)
     impact = replace(impact, warnings=(*impact.warnings, *versions.unread, *_about_mode(planned.plan)))
     lost = _no_longer_allowed(session, planned, versions)
@@ -245,7 +281,14 @@ class Compared:
 
 
 def compare_revisions(
-    session: Session, names: tuple[str, ...], old: str, new: str, folder: Path, *, out: Path | None = None
+    session: Session,
+    names: tuple[str, ...],
+    old: str,
+    new: str,
+    events: Path,
+    *,
+    elsewhere: Elsewhere | None = None,
+    out: Path | None = None,
 ) -> list[Compared]:
     """Return the preview of two revisions of the policy files; neither a token nor the live API is needed.
 
@@ -253,23 +296,33 @@ def compare_revisions(
     redacted.
     """
     with replays():
-        from reconciler.impact.preview import data_of, open_events, preview, write_touched
+        from reconciler.impact.preview import preview, write_touched
 
     repository = open_repository(session.root)
     ids = [repository.resolve(old), repository.resolve(new)]
     files = [read_revision(session, repository, commit, names) for commit in ids]
+    targets = choose_targets(files[1].config, names)
+
+    def compiled(data: Data) -> list[Versions]:
+        return [_versions_at(session, target.name, files, data) for target in targets]
+
     compared: list[Compared] = []
     touched: list[Any] = []
-    with open_events(folder) as (table, stored):
-        for target in choose_targets(files[1].config, names):
-            unread: list[str] = []
-            versions = [_version_at(session, target.name, side, data_of(stored), unread) for side in files]
-            impact = preview(versions[0], versions[1], table, stored, take=touched.append if out is not None else None)
-            impact = replace(impact, warnings=(*impact.warnings, *dict.fromkeys(unread)))
+    with _opened(session, events, elsewhere, compiled) as (table, stored, several):
+        for target, versions in zip(targets, several, strict=True):
+            take = touched.append if out is not None else None
+            impact = preview(versions.old, versions.new, table, stored, take=take)
+            impact = replace(impact, warnings=(*impact.warnings, *versions.unread))
             compared.append(Compared(target.name, ids[0], ids[1], impact))
     if out is not None:
         write_touched([each.target for each in compared], touched, out)
     return compared
+
+
+def _versions_at(session: Session, name: str, files: Sequence[Files], data: Data) -> Versions:
+    unread: list[str] = []
+    old, new = (_version_at(session, name, side, data, unread) for side in files)
+    return Versions(old, new, tuple(dict.fromkeys(unread)))
 
 
 def _version_at(session: Session, name: str, files: Files, data: Data, unread: list[str]) -> dict[str, Program]:

@@ -68,7 +68,7 @@ def test_no_shift_is_missed_where_one_constant_changes(versions: tuple[Version, 
 
 
 @pytest.mark.heavy
-@settings(max_examples=250)
+@settings(max_examples=120)
 @given(changes(), streams(), st.sampled_from(["duckdb", "sqlite"]))
 def test_no_shift_is_missed_in_hundreds_of_changes(
     versions: tuple[Version, Version], events: list[Event], engine: str
