@@ -45,9 +45,9 @@ def notes(impact: Impact, plan: Plan, quote: Callable[[str], str] = safe) -> Ite
     """Yield what a reader has to know about the numbers; *quote* makes what others wrote safe to show."""
     fidelity = impact.fidelity
     if fidelity is not None and fidelity.compared:
-        share = 100 * fidelity.agree / fidelity.compared
+        share = percent(fidelity.agree / fidelity.compared)
         why = "; ".join(f"{number:,} {quote(reason)}" for reason, number in fidelity.reasons)
-        text = f"Fidelity: replaying the current policies reproduces {share:.1f} % of {fidelity.compared:,} decisions"
+        text = f"Fidelity: replaying the current policies reproduces {share} of {fidelity.compared:,} decisions"
         yield f"{text} on record{f' ({why})' if why else ''}."
     elif fidelity is not None:
         yield "Fidelity: no decision is on record to compare with."
@@ -161,7 +161,7 @@ def _about(impact: Impact) -> Iterator[str]:
 def percent(share: float) -> str:
     """Rounded down: what is not all is never shown as 100.
 
-    >>> percent(0.9999), percent(0.5)
-    ('99.9 %', '50.0 %')
+    >>> percent(0.9999), percent(0.57), percent(0)
+    ('99.9 %', '57.0 %', 'none')
     """
-    return f"{floor(1000 * share) / 10:.1f} %" if share else "none"
+    return f"{floor(round(1000 * share, 6)) / 10:.1f} %" if share else "none"
