@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +11,10 @@ from threading import Thread
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.core.model import TargetSettings
 from reconciler.core.secret import Secret
@@ -360,3 +363,83 @@ def test_a_server_that_ignores_how_many_are_asked_for_is_not_believed() -> None:
 
         with pytest.raises(LiveError, match="more policies than were asked for"):
             provider_of(server).fetch_listing()
+
+
+# ------------------------------------------------------------------------------------------------ a law
+
+
+class Shelf:
+    """Policies in the order they were made, a tag for each state, parts as our own server gives them; and busy people.
+
+    Before each request the next of *edits* happens: a policy is made, edited, deleted, or deleted and made again.
+    """
+
+    def __init__(self, count: int, size: int, edits: Sequence[tuple[str, int]]) -> None:
+        self.size, self.edits = size, list(edits)
+        self.rows = {place: (f"pol-{place}", 0) for place in range(count)}
+        self.place, self.version = count, 0
+        self.states: list[tuple[tuple[str, int], ...]] = []
+
+    def edit(self, kind: str, which: int) -> None:
+        places = sorted(self.rows)
+        place = places[which % len(places)] if places else None
+        self.version += kind != "nothing"
+        if kind == "make":
+            self.put(f"new-{self.place}")
+        elif place is not None and kind == "edit":
+            self.rows[place] = (self.rows[place][0], self.version)
+        elif place is not None and kind in ("delete", "again"):
+            name, _ = self.rows.pop(place)
+            if kind == "again":
+                self.put(name)
+
+    def put(self, name: str) -> None:
+        self.rows[self.place] = (name, self.version)
+        self.place += 1
+
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        if self.edits:
+            self.edit(*self.edits.pop(0))
+        self.states.append(tuple(self.rows.values()))
+        query = dict(request.url.params)
+        headers = {"Content-Type": "application/json", "X-Capabilities": "cursors", "ETag": f'"{self.version}"'}
+        if "limit" not in query:
+            return httpx.Response(200, headers=headers, content=b"[]" + b" " * 100_000)
+        left = [place for place in sorted(self.rows) if place > int(query.get("cursor", "-1"))]
+        shown = left[: self.size]
+        if len(left) > len(shown):
+            headers["X-Next-Cursor"] = str(shown[-1])
+        rows = [policy(0) | {"id": self.rows[place][0], "name": f"at {self.rows[place][1]}"} for place in shown]
+        return httpx.Response(200, headers={**headers, "X-Total-Count": str(len(self.rows))}, json=rows)
+
+
+@given(
+    count=st.integers(0, 9),
+    size=st.integers(1, 4),
+    edits=st.lists(
+        st.tuples(st.sampled_from(["nothing"] * 4 + ["make", "edit", "delete", "again"]), st.integers(0, 99))
+    ),
+)
+def test_a_list_that_counts_as_complete_is_the_list_at_one_instant(
+    count: int, size: int, edits: list[tuple[str, int]]
+) -> None:
+    shelf = Shelf(count, size, edits)
+    transport = Transport(
+        "http://127.0.0.1:9/api",
+        Secret("a-token-that-works"),
+        deadline=5.0,
+        clock=FakeClock(),
+        random=CountingRandom(),
+        max_bytes=50_000,
+        wire=lambda: httpx.MockTransport(shelf.handle),
+    )
+
+    listing = make_provider(TargetSettings("t", "neosc", "http://127.0.0.1:9/api", "p"), transport).fetch_listing()
+
+    found = tuple((each.id, int(str(each.body["name"]).removeprefix("at "))) for each in listing.policies)
+    if listing.complete:
+        assert found in shelf.states
+    else:
+        assert listing.reason == "the list moved while it was read, 3 times"
+    if not edits:
+        assert listing.complete
