@@ -85,6 +85,8 @@ def policy_origin(desired: Body | Missing, live: Body | Missing, applied: Body |
 
 def unknown_live_keys(desired: Body, live: Body, applied: Body | Missing, schema: Schema) -> tuple[str, ...]:
     """Return pointers of live keys that neither git, last-applied nor the schema knows; they are kept as they are."""
+    if live == desired:
+        return ()
     return tuple(_unknown(desired, live, {} if applied is MISSING else applied, schema, ""))
 
 
@@ -268,7 +270,7 @@ def _whole(
 
 def _unknown(desired: _Object, live: _Object, applied: _Object, schema: Schema, at: str) -> Iterator[str]:
     named = properties_of(schema)
-    if not named or live == desired:
+    if not named:
         return
     for key in sorted(live):
         value = live[key]

@@ -23,8 +23,8 @@ _TICK, _SECONDS = 50_000_000, 2_000_000_000
 _NANO = 1_000_000_000
 
 _HEADER = struct.Struct(">4sII")
-#: An entry's stat, each number cut to 32 bits, without its mode.
-_SEEN = struct.Struct(">6I4x3I")
+#: Of an entry's stat both times, inode and size, each number cut to 32 bits. Owner and mode move the first time.
+_SEEN = struct.Struct(">4I4xI12xI")
 _STAT, _WORD = 40, 0xFFFFFFFF
 _ASSUMED, _EXTENDED, _STAGE = 0x8000, 0x4000, 0x3000
 _SKIPPED, _INTENDED = 0x4000, 0x2000
@@ -56,7 +56,8 @@ class Index:
 
         One loop over local names on purpose: it is most of what `validate --since` costs.
         """
-        data, written, begins, read, lstat = self.data, self.written, self.places.get, _SEEN.unpack_from, os.lstat
+        data, begins, read, lstat, doubtful = self.data, self.places.get, _SEEN.unpack_from, os.lstat, self.doubtful
+        written, latest = self.written, self.written - _TICK
         unsure: list[str] = []
         for path, place in places.items():
             at = begins(path)
@@ -65,19 +66,17 @@ class Index:
             except OSError:
                 at = None
             if at is not None:
-                ctime, ctime_part, mtime, mtime_part, device, inode, user, group, size = read(data, at)
+                ctime, ctime_part, mtime, mtime_part, inode, size = read(data, at)
                 changed, stamp = facts.st_ctime_ns, facts.st_mtime_ns
                 if (
-                    stamp == mtime * _NANO + mtime_part
-                    and changed == ctime * _NANO + ctime_part
-                    and max(stamp, changed) + (_TICK if mtime_part else _SECONDS) < written
+                    changed == ctime * _NANO + ctime_part
+                    and stamp == mtime * _NANO + mtime_part
+                    and changed < latest
+                    and stamp < (latest if mtime_part else written - _SECONDS)
                     and facts.st_size & _WORD == size
                     and facts.st_ino & _WORD == inode
-                    and facts.st_dev & _WORD == device
-                    and facts.st_uid & _WORD == user
-                    and facts.st_gid & _WORD == group
                     and stat.S_ISREG(facts.st_mode)
-                    and path not in self.doubtful
+                    and path not in doubtful
                 ):
                     continue
             unsure.append(path)
