@@ -121,7 +121,8 @@ def _impact(plan: Plan) -> Mapping[str, object] | None:
     impact = plan.impact
     if impact is None:
         return None
-    most = max((max(day.newly_blocked, day.newly_allowed) for day in impact.days), default=0)
+    days = impact_words.every_day(impact)
+    most = max((max(day.newly_blocked, day.newly_allowed) for day in days), default=0)
     return {
         "title": impact_words.title(impact),
         "headline": impact_words.headline(impact),
@@ -135,9 +136,9 @@ def _impact(plan: Plan) -> Mapping[str, object] | None:
                 "blocked_height": _height(day.newly_blocked, most),
                 "allowed_height": _height(day.newly_allowed, most),
             }
-            for at, day in enumerate(impact.days)
+            for at, day in enumerate(days)
         ],
-        "width": max(28 * len(impact.days), 28),
+        "width": max(28 * len(days), 28),
         "changes": [
             {
                 "key": safe(change.key, 300),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from math import floor
 from typing import Final
 
-from reconciler.core.impact import MOST_LISTED, ChangeImpact, Example, Impact
+from reconciler.core.impact import MOST_LISTED, ChangeImpact, Day, Example, Impact
 from reconciler.core.model import Plan
 from reconciler.core.safe import safe
 from reconciler.reports.view import count, short
 
+_MOST_DAYS: Final = 100
 #: What replay cannot know (semantics.md B.5).
 OPEN_LOOP: Final = (
     "Each request is judged again as it was recorded; nobody knows whether a blocked agent would have tried again, "
@@ -39,6 +41,23 @@ def headline(impact: Impact) -> str:
     if impact.maybe_blocked or impact.maybe_allowed:
         parts.append(f"may block {impact.maybe_blocked:,} and may allow {impact.maybe_allowed:,} more")
     return ", ".join(parts)
+
+
+def every_day(impact: Impact) -> tuple[Day, ...]:
+    """Return the days from the first event to the last, also those on which nothing comes out differently.
+
+    None where nothing does on any day; only those where something does if there are over a hundred days, or no dates.
+    """
+    try:
+        first, last = (date.fromisoformat(str(at)[:10]) for at in (impact.first, impact.last))
+    except ValueError:
+        return impact.days
+    several = (last - first).days + 1
+    if not impact.days or not 0 < several <= _MOST_DAYS:
+        return impact.days
+    known = {day.date: day for day in impact.days}
+    names = [(first + timedelta(days=at)).isoformat() for at in range(several)]
+    return tuple(known.pop(name, Day(name, 0, 0)) for name in names) if known.keys() <= {*names} else impact.days
 
 
 def notes(impact: Impact, plan: Plan, quote: Callable[[str], str] = safe) -> Iterator[str]:

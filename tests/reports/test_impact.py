@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
+
 from reconciler.cli.output import to_json
 from reconciler.core.impact import ChangeImpact, Day, Example, Fidelity, Impact
 from reconciler.core.model import Plan, TargetInfo
 from reconciler.reports.github import render_github
 from reconciler.reports.html import render_html
+from reconciler.reports.impact_words import every_day
 from reconciler.reports.markdown import render_markdown
 from reconciler.reports.markdown_parts import Setting
 from reconciler.reports.plan_json import plan_from_json, plan_to_json
@@ -94,9 +97,31 @@ def test_a_comment_has_a_table_and_the_first_requests_and_a_forks_has_neither() 
 def test_a_page_has_bars_by_day_and_the_table_under_them() -> None:
     page = render_html(previewed())
 
-    assert page.count('class="blocked-bar"') == 2
+    assert page.count('class="blocked-bar"') == 7
     assert '<tr><th scope="row">2026-03-02</th><td>30</td><td>0</td></tr>' in page
+    assert page.count('<tr><th scope="row">2026-03-0') == 7
+    assert '<tr><th scope="row">2026-03-05</th><td>0</td><td>0</td></tr>' in page
     assert "First 1 of 42 that it newly blocks" in page
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "count"),
+    [
+        ("2026-03-01T00:00:00Z", "2026-03-07T00:00:00Z", 7),
+        ("2026-03-02T00:00:00Z", "2026-03-03T00:00:00Z", 2),
+        ("2026-01-01T00:00:00Z", "2026-07-01T00:00:00Z", 2),
+        ("2026-03-03T00:00:00Z", "2026-03-03T00:00:00Z", 2),
+        ("2026-03-09T00:00:00Z", "2026-03-01T00:00:00Z", 2),
+        ("soon", "2026-03-01T00:00:00Z", 2),
+        (None, None, 2),
+    ],
+)
+def test_a_chart_has_every_day_and_loses_none(first: str | None, last: str | None, count: int) -> None:
+    found = every_day(replace(IMPACT, first=first, last=last))
+
+    assert len(found) == count
+    assert [day for day in found if day.newly_blocked] == list(IMPACT.days)
+    assert every_day(replace(IMPACT, days=())) == ()
 
 
 def test_findings_say_what_would_newly_be_blocked() -> None:
