@@ -22,10 +22,10 @@ from reconciler.core.model import (
     Mutation,
     Receipt,
     TargetSettings,
-    ToggleStyle,
     Trail,
 )
 from reconciler.errors import LiveError
+from reconciler.providers.admin import POLICIES, SETTINGS, admin_capabilities
 from reconciler.providers.aim_login import Login
 from reconciler.providers.aim_trail import READ, TRAIL_CAP, mark_path, trail_from_wire
 from reconciler.providers.aim_wire import (
@@ -42,8 +42,6 @@ from reconciler.providers.http import Sent, Transport, quote_id
 from reconciler.providers.receipts import make_receipt, not_sendable
 from reconciler.providers.wire import Reply, WireError, expect_object, expect_text
 
-POLICIES: Final = "/admin/security-policies"
-SETTINGS: Final = "/admin/enforcement-settings"
 #: Changes that one list before and one after are good for: with a mark each, a wave fits into one window of requests.
 WAVE: Final = 40
 _MODES: Final = ("strict", "monitoring")
@@ -64,25 +62,12 @@ DEVIATIONS: Final = Deviations(
 
 
 def capabilities(settings: TargetSettings) -> Capabilities:
-    return Capabilities(
-        create=True,
-        update=True,
-        delete=True,
-        toggle=ToggleStyle.SET,
-        collection=POLICIES,
-        item=f"{POLICIES}/{{id}}",
-        toggle_path=f"{POLICIES}/{{id}}/toggle",
-        toggle_method="PATCH",
-        update_method="PUT",
-        key_field="name",
+    return admin_capabilities(
         type_field="policyType",
         reads_one=False,
-        list_cap=None,
         trail_cap=TRAIL_CAP,
         wave=WAVE,
-        cannot="",
         server_owned=_SERVER_OWNED,
-        settings_path=SETTINGS,
         deviations=DEVIATIONS,
     )
 

@@ -19,10 +19,10 @@ from reconciler.core.model import (
     Mutation,
     Receipt,
     TargetSettings,
-    ToggleStyle,
     Trail,
 )
 from reconciler.errors import LiveError
+from reconciler.providers.admin import POLICIES, SETTINGS, admin_capabilities
 from reconciler.providers.entries import entries_from_wire
 from reconciler.providers.extras import Extras, read_etag, take_etag, with_etag
 from reconciler.providers.fate import Told
@@ -44,8 +44,6 @@ from reconciler.providers.wire import (
     kind_of,
 )
 
-POLICIES: Final = "/admin/security-policies"
-SETTINGS: Final = "/admin/enforcement-settings"
 TRAIL: Final = "/admin/audit-logs"
 EVENTS: Final = "/admin/events"
 TRAIL_CAP: Final = 100
@@ -64,25 +62,8 @@ _MODES: Final = ("strict", "monitoring")
 
 
 def capabilities(settings: TargetSettings) -> Capabilities:
-    return Capabilities(
-        create=True,
-        update=True,
-        delete=True,
-        toggle=ToggleStyle.SET,
-        collection=POLICIES,
-        item=f"{POLICIES}/{{id}}",
-        toggle_path=f"{POLICIES}/{{id}}/toggle",
-        toggle_method="PATCH",
-        update_method="PUT",
-        key_field="name",
-        type_field="policy_type",
-        reads_one=True,
-        list_cap=None,
-        trail_cap=TRAIL_CAP,
-        wave=WAVE,
-        cannot="",
-        server_owned=_SERVER_OWNED,
-        settings_path=SETTINGS,
+    return admin_capabilities(
+        type_field="policy_type", reads_one=True, trail_cap=TRAIL_CAP, wave=WAVE, server_owned=_SERVER_OWNED
     )
 
 
