@@ -207,8 +207,8 @@ def execute(waves: Sequence[Sequence[Change]], ports: Ports, settings: TargetSet
     run leaves nobody weaker than before. The very first change is the canary: it goes alone, and doubt about it stops
     the run. A rejected change does not stop the others; a 401 does.
     """
-    entries = ports.entries
-    ports = replace(ports, entries=lambda change, live: _ask(ports.spread, partial(entries, change, live)))
+    entries, spread = ports.entries, ports.spread
+    ports = replace(ports, entries=lambda change, live: _ask(spread, partial(entries, change, live)))
     run = _Run(ports, settings, ends_at=ports.clock.monotonic() + settings.budget)
     works = [[_Work(change, policy_id=change.id) for change in wave] for wave in waves]
     is_canary = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import threading
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -93,8 +94,12 @@ def counted(folder: Path, dialect: Dialect, changes: int, monkeypatch: pytest.Mo
         )
         with spawned() as processes:
             run = apply(session, dialect, confirm=lambda plan: True)
+        for thread in threading.enumerate():
+            if thread.name == "worker":
+                thread.join(60)
         seen = Counter(kind(request.method, request.path.partition("?")[0]) for request in api.requests)
     assert (run.exit, len(run.outcomes)) == (ExitCode.DONE, changes)
+    assert "worker" not in {thread.name for thread in threading.enumerate()}, "the run is over"
     return Counted(seen, len(processes), next(syncs))
 
 
