@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks.__main__ import read_sections, write_sections
+from benchmarks.applying import calls_needed
 from benchmarks.cases import SECTIONS
+from benchmarks.live_writes import writing_phase
 from benchmarks.measure import Cost, Fact, Row, Section, render, rotate
 
 
@@ -52,3 +56,25 @@ def test_a_section_that_is_not_measured_keeps_what_it_said() -> None:
     sections = {name: f"## {name}: what\n\ntext of {name}\n" for name in SECTIONS}
 
     assert read_sections(write_sections(sections)) == sections
+
+
+def test_the_writing_phase_lies_between_two_looks_at_the_trail() -> None:
+    log = [
+        ("list", 0.0, 0.1),
+        ("trail", 0.1, 0.2),
+        ("list", 0.3, 0.4),
+        ("toggle", 0.5, 0.9),
+        ("toggle", 0.6, 0.7),
+        ("list", 1.0, 1.3),
+        ("trail", 1.4, 1.5),
+    ]
+
+    phase = writing_phase(log)
+
+    assert phase.calls == {"list": 2, "toggle": 2}
+    assert phase.seconds == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("target", "calls"), [("neosc", 1_000 + 6), ("opena2a", 3_000 + 2)])
+def test_the_calls_that_a_thousand_changes_need(target: str, calls: int) -> None:
+    assert calls_needed(target, 1_000) == calls
