@@ -11,9 +11,8 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,18 +92,16 @@ def list_directory(root: Path, folder: str) -> Found:
         _missing(found)
         return found
     real = Path(os.path.realpath(top))
-    walked = list(islice(_walk(root, inner, found), MAX_FILES + 1))
-    if len(walked) > MAX_FILES:
-        _too_many(found)
-        walked.pop()
-    if CONTROL.search("".join(path for path, _ in walked)) is not None:
-        walked = [(path, is_link) for path, is_link in walked if _is_sound_name(path, found)]
-    for path, is_link in walked:
-        place = _follow(root, real, path, found) if is_link else f"{root}/{path}"
-        if place is not None:
+    files, links = _walk(root, inner, found)
+    if CONTROL.search("".join(files)) is not None:
+        files = [path for path in files if _is_sound_name(path, found)]
+    base = f"{root}/"
+    found.places = {path: base + path for path in files}
+    for path in links:
+        place = _follow(root, real, path, found)
+        if place is not None and _is_sound_name(path, found):
             found.places[path] = place
-            if is_link:
-                found.links.add(path)
+            found.links.add(path)
     return found
 
 
@@ -184,14 +181,17 @@ def _first_link(root: Path, inner: str) -> str | None:
     return None
 
 
-def _walk(root: Path, inner: str, found: Found) -> Iterator[tuple[str, bool]]:
-    """Paths below the folder that may be policy files, and whether each is a link.
+def _walk(root: Path, inner: str, found: Found) -> tuple[list[str], list[str]]:
+    """Paths below the folder that may be policy files, and all links; more than `MAX_FILES` are a problem, and cut off.
 
-    Folders that cannot be entered are problems.
+    So are folders that cannot be entered.
     """
+    files: list[str] = []
+    links: list[str] = []
     waiting = [inner]
     while waiting:
         here = waiting.pop()
+        base = "" if here == "." else f"{here}/"
         try:
             with os.scandir(root / here) as entries:
                 listed = sorted(entries, key=attrgetter("name"))
@@ -199,21 +199,25 @@ def _walk(root: Path, inner: str, found: Found) -> Iterator[tuple[str, bool]]:
             found.problem("unreadable", here, f"this folder cannot be read: {error.strerror}", "check its permissions")
             continue
         for entry in listed:
-            path = entry.name if here == "." else f"{here}/{entry.name}"
+            name = entry.name
             if entry.is_file(follow_symlinks=False):
-                if is_policy_file(path):
-                    yield path, False
+                if is_policy_file(name):
+                    files.append(base + name)
             elif entry.is_symlink():
-                yield path, True
+                links.append(base + name)
             elif entry.is_dir(follow_symlinks=False):
-                if entry.name == ".git":
+                if name == ".git":
                     continue
-                if os.path.lexists(root / path / ".git"):
-                    _submodule(path, found)
+                if os.path.lexists(root / base / name / ".git"):
+                    _submodule(base + name, found)
                 else:
-                    waiting.append(path)
-            elif is_policy_file(entry.name):
-                yield path, False
+                    waiting.append(base + name)
+            elif is_policy_file(name):
+                files.append(base + name)
+        if len(files) + len(links) > MAX_FILES:
+            _too_many(found)
+            return files[:MAX_FILES], links[: max(0, MAX_FILES - len(files))]
+    return files, links
 
 
 def _follow(root: Path, real: Path, path: str, found: Found) -> str | None:
