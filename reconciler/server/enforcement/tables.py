@@ -78,7 +78,7 @@ events = sa.Table(
     # Few of them, and asked for by day.
     sa.Index(
         "ix_events_stopped",
-        *("organization", "ts_us", "decision"),
+        *("organization", "decision", "ts_us"),
         sqlite_where=sa.text("would_block = 1"),
         postgresql_where=sa.text("would_block"),
     ),

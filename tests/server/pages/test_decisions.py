@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from reconciler.server.enforcement.tables import events, progress
-from reconciler.server.pages.decisions import DecisionDays, count_decisions
+from reconciler.server.enforcement.tables import progress
+from reconciler.server.pages.decisions import DecisionDays, count_decisions, stopped_query
 from reconciler.server.pages.pictures import draw_decisions
 from reconciler.server.store import Store, open_store
 from reconciler.server.trail.retention import prune
@@ -73,7 +73,7 @@ def test_what_retention_removed_is_counted_no_more(db: str, clock: FakeClock) ->
 
 def test_stopped_requests_are_found_by_their_own_index(clock: FakeClock) -> None:
     store = open_store(clock=clock)
-    query = sa.select(events.c.decision).where(events.c.organization == "x", events.c.would_block, events.c.ts_us >= 1)
+    query = stopped_query("x", 1, 2)
     text = query.compile(dialect=store._engine.dialect, compile_kwargs={"literal_binds": True})
 
     with store.read() as connection:

@@ -13,7 +13,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_events_stopped",
         "events",
-        ["organization", "ts_us", "decision"],
+        ["organization", "decision", "ts_us"],
         unique=False,
         sqlite_where=sa.text("would_block = 1"),
         postgresql_where=sa.text("would_block"),
