@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -58,11 +58,11 @@ def _first_number(connection: sa.Connection, organization: str, at_us: int, last
 
 
 def _count_stopped(connection: sa.Connection, organization: str, start: int, days: int) -> dict[tuple[int, str], int]:
-    counted = stopped_query(organization, start, start + days * _DAY)
-    return {((at - start) // _DAY, decision): count for at, decision, count in connection.execute(counted)}
+    rows = connection.execute(stopped_query(organization, start, start + days * _DAY)).all()
+    return {((at - start) // _DAY, decision): count for at, decision, count in rows}
 
 
-def stopped_query(organization: str, since: int, until: int) -> sa.Select[tuple[int, str, int]]:
+def stopped_query(organization: str, since: int, until: int) -> sa.Select[Any]:
     """What counts the requests that a policy stops. The decision is named, or SQLite would not choose the index."""
     columns = events.c
     day = columns.ts_us - columns.ts_us % _DAY
