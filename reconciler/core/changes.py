@@ -45,6 +45,13 @@ class Settled:
     cannot: NotDone | None = None
     short: bool = False
 
+    @property
+    def is_nothing(self) -> bool:
+        return self.change is None and self.held is None and self.cannot is None
+
+
+_IN_SYNC = Settled()
+
 
 def settle(inputs: PlanInput, compared: Compared) -> Settled:
     """Decide what is done about one compared policy.
@@ -67,6 +74,8 @@ def settle(inputs: PlanInput, compared: Compared) -> Settled:
             return Settled(cannot=NotDone(pair.key, Action.CREATE, can.cannot))
         return _unless_held(inputs, compared, Action.CREATE, compared.fields)
     fields, cannot = compared.fields, None
+    if not fields:
+        return _IN_SYNC
     content = [diff.pointer for diff in fields if diff.pointer != ENABLED]
     if content and not can.update:
         fields = tuple(diff for diff in fields if diff.pointer == ENABLED)

@@ -133,7 +133,7 @@ def _is_looked_at(inputs: PlanInput, pair: Pair) -> bool:
 
 
 def _is_in_sync(compared: Compared, settled: Settled) -> bool:
-    return compared.pair.desired is not None and settled == Settled()
+    return compared.pair.desired is not None and settled.is_nothing
 
 
 def _time_text(at: datetime) -> str:

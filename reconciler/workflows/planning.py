@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TypeVar
 
 from reconciler import __version__
@@ -351,9 +352,13 @@ def schemas_of(session: Session, target: TargetSettings) -> Callable[[Body], Map
     """Return `schema_of` for many policies of one target."""
     type_field = capabilities_of(target).type_field
 
+    @cache
+    def of_type(name: str | None) -> Mapping[str, object]:
+        return session.schemas.policy_schema(target.provider, name)
+
     def find(body: Body) -> Mapping[str, object]:
-        type_name = body.get(type_field)
-        return session.schemas.policy_schema(target.provider, type_name if isinstance(type_name, str) else None)
+        name = body.get(type_field)
+        return of_type(name if isinstance(name, str) else None)
 
     return find
 
