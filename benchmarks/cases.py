@@ -19,12 +19,12 @@ SLOW_ROUNDS = int(os.environ.get("RECONCILER_BENCH_SLOW_ROUNDS", "1"))
 FEW = 4
 #: Why the goals are missed that are.
 SINCE = (
-    "every file is read and compared with REV's by its bytes; git would be quicker, and would run the filters that the "
-    "attributes of a repository under review ask for"
+    "the stat of every file is compared with git's index, 4 µs a file in Python; git would do it in half of that, and "
+    "would run the filters that the attributes of a repository under review ask for"
 )
 OCTODNS = (
     "its records have one line, no schema and two sides; our policies have 15 lines, a guard against hostile text, a "
-    "verdict and three sides"
+    "verdict and three sides; the second time parsing and verdict are saved"
 )
 #: An empty group of rich-click: what a help page costs at least.
 EMPTY_GROUP = """\
@@ -146,35 +146,39 @@ for target in files.config.targets.values():
 def plan() -> Section:
     """A plan that finds nothing to do, and what it keeps in memory."""
     section = Section("plan: nothing to do")
-    memory: dict[int, list[Cost]] = {}
+    costs: dict[int, dict[str, list[Cost]]] = {}
     for count in (FEW, 1_000, MANY):
         with live.running(count) as url:
             folder = corpus.make_repository(count, url=url)
             environ = {"RECONCILER_TOKEN": "benchmark-token-0123456789abcdef"}
             works = {
-                "ours": reconciler("plan", folder=folder),
+                "first": reconciler("plan", folder=folder, is_cold=True),
+                "again": reconciler("plan", folder=folder),
                 "alone": process(sys.executable, "-P", "-c", ALONE, folder=folder, environ=environ),
             }
             if count == MANY:
                 works["octodns"] = peers.octodns(corpus.WORK / f"octodns-{count}", count)
-            costs = rotate(works)
-        memory[count] = costs["ours"]
+            costs[count] = rotate(works)
         goal = 1.3 if count == MANY else None
-        name = f"no-op `plan`, {count:,} policies"
-        section.rows.append(Row(name, costs["ours"], "list + parse alone", costs["alone"], goal))
-        if count == MANY:
-            section.rows.append(Row(name, costs["ours"], "octoDNS, 10,000 records", costs["octodns"], 4, True, OCTODNS))
-    pairs = zip(memory[MANY], memory[FEW], strict=True)
-    grown = [(many.memory - few.memory) / MANY for many, few in pairs]
-    peak = max(cost.memory for cost in memory[MANY]) / 1024
-    section.facts.append(
-        Fact(
-            "peak memory of a no-op `plan` of 10,000 policies beyond that of 4, per policy",
-            f"{spread(grown)} KiB; {peak:.0f} MiB in all",
-            "≤ 6 KB",
-            sorted(grown)[len(grown) // 2] * 1.024 <= 6,
+        for run, name in (("first", "the first time"), ("again", "again")):
+            name = f"no-op `plan`, {count:,} policies, {name}"
+            ours = costs[count][run]
+            section.rows.append(Row(name, ours, "list + parse alone", costs[count]["alone"], goal))
+            if count == MANY:
+                theirs = costs[count]["octodns"]
+                section.rows.append(Row(name, ours, "octoDNS, 10,000 records", theirs, 4, True, OCTODNS))
+    for run, name in (("first", "the first time"), ("again", "again")):
+        pairs = list(zip(costs[MANY][run], costs[FEW][run], strict=True))
+        grown = [(many.memory - few.memory) / MANY for many, few in pairs]
+        peak = max(many.memory for many, _ in pairs) / 1024
+        section.facts.append(
+            Fact(
+                f"peak memory of a no-op `plan` of 10,000 policies beyond that of 4, per policy, {name}",
+                f"{spread(grown)} KiB; {peak:.0f} MiB in all",
+                "≤ 6 KB",
+                sorted(grown)[len(grown) // 2] * 1.024 <= 6,
+            )
         )
-    )
     return section
 
 
@@ -208,7 +212,7 @@ def since() -> Section:
         {
             "ours": reconciler("validate", "--since", "main", folder=folder),
             "one": reconciler("validate", folder=one),
-            "all": reconciler("validate", folder=folder),
+            "all": reconciler("validate", folder=folder, is_cold=True),
         },
         rounds=11,
     )

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.corpus import ROOT
+from benchmarks.corpus import ROOT, WORK
 
 ROUNDS = int(os.environ.get("RECONCILER_BENCH_ROUNDS", "5"))
 
@@ -70,7 +70,8 @@ def reconciler(*arguments: str | Path, folder: Path = ROOT, codes: Sequence[int]
     return process(sys.executable, "-P", "-m", "reconciler", *arguments, folder=folder, codes=codes, environ=environ)
 
 
-TOKEN = {"RECONCILER_TOKEN": "benchmark-token-0123456789abcdef"}
+#: As on somebody's own computer, but for the place where something is kept between runs.
+TOKEN = {"RECONCILER_TOKEN": "benchmark-token-0123456789abcdef", "CI": "", "XDG_CACHE_HOME": str(WORK / "cache")}
 
 
 def _busy() -> float:
