@@ -116,11 +116,8 @@ def _connect(url: str, shown: str) -> Any:
             )
         if engine == "duckdb" and path:
             options["read_only"] = True
-    if engine == "pyspark":
-        given = {name for name, _ in parse_qsl(parts.query)}
-        options |= {name: value for name, value in _SPARK.items() if name not in given}
     try:
-        connection = ibis.connect(url, **options)
+        connection = _spark(parts) if engine == "pyspark" else ibis.connect(url, **options)
     except Exception as error:  # whatever a driver raises, from a wrong password to a broken cluster
         lacks = error if isinstance(error, ModuleNotFoundError) else error.__cause__
         if isinstance(lacks, ModuleNotFoundError):
@@ -134,6 +131,16 @@ def _connect(url: str, shown: str) -> Any:
     if engine == "duckdb":
         connection.con.execute("SET enable_progress_bar = false")
     return connection
+
+
+def _spark(parts: SplitResult) -> Any:
+    """A session with the settings of the URL; Ibis would set those of a started session, which Spark refuses."""
+    from pyspark.sql import SparkSession  # type: ignore[import-not-found,unused-ignore]
+
+    builder = SparkSession.builder
+    for name, value in {**_SPARK, **dict(parse_qsl(parts.query))}.items():
+        builder = builder.config(name, value)
+    return ibis.pyspark.connect(builder.getOrCreate())
 
 
 @contextmanager
@@ -162,7 +169,7 @@ def _failed(url: str, shown: str, error: Exception) -> ReconcilerError:
 
 def _secrets(parts: SplitResult) -> list[str]:
     """Whatever in a URL may be a secret, as written and as decoded, the longest first."""
-    held = [parts.password, *(value for _, value in parse_qsl(parts.query)), parts.query]
+    held = [parts.password, parts.query, *(value for _, value in parse_qsl(parts.query) if len(value) > 3)]
     each = [form for text in held if text for form in (text, unquote(text), unquote_plus(text))]
     return sorted(set(each), key=len, reverse=True)
 

@@ -43,7 +43,6 @@ class Values:
         self._found: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
         self._truths: dict[Lift, _Truths] = {}
         self._overview: tuple[int, int, int | None, int | None] | None = None
-        self._kept: list[Any] = []
 
     def of(self, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
         """Return every combination of stored values without a null; raises ReconcilerError where they are too many."""
@@ -83,19 +82,15 @@ class Values:
     def keep(self, table: ir.Table) -> Any:
         """Return the rows of a relation as a temporary table of the same engine, so that they are computed once.
 
-        It goes with the connection, or with `close` where an engine knows no temporary tables (Spark).
+        It goes with the connection.
         """
-        engine = self.events.get_backend()
-        if engine.name == "pyspark":
-            kept = table.cache()
-            self._kept.append(kept)
-            return kept
-        return engine.create_table(gen_name("kept"), table, schema=table.schema(), temp=True)
-
-    def close(self) -> None:
-        """Drop what outlives a connection; nothing that came of `keep` is read again."""
-        while self._kept:
-            self._kept.pop().release()
+        engine, name = self.events.get_backend(), gen_name("kept")
+        if engine.name != "pyspark":
+            return engine.create_table(name, table, schema=table.schema(), temp=True)
+        engine.create_view(f"{name}_asked", table)  # Spark has no temporary tables, and what it caches it plans anew
+        rows = engine.raw_sql(f"SELECT * FROM `{name}_asked`").localCheckpoint()  # noqa: S608 # nosec B608 - a name of ours
+        rows.createOrReplaceTempView(name)
+        return engine.table(name)
 
     @property
     def span(self) -> tuple[int, int] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -73,14 +73,14 @@ def preview(
     *take* is handed every touched event as it was recorded, with what becomes of it.
     """
     known = stored.known and stored.known.without(map(stored_name, stored.constant))
-    with closing(Values(table, known)) as values:
-        found = replay(old, new, table, values)
-        if take is not None:
-            take(_touched(found, table))
-        summary = summarise(found, old, new, table, values, _warnings(found.changed, old, new, stored))
-        if mode is None or not found.changed:
-            return summary
-        return replace(summary, fidelity=fidelity(old, table, values, is_strict=mode == "STRICT"))
+    values = Values(table, known)
+    found = replay(old, new, table, values)
+    if take is not None:
+        take(_touched(found, table))
+    summary = summarise(found, old, new, table, values, _warnings(found.changed, old, new, stored))
+    if mode is None or not found.changed:
+        return summary
+    return replace(summary, fidelity=fidelity(old, table, values, is_strict=mode == "STRICT"))
 
 
 def _touched(found: Replay, table: ir.Table) -> pa.Table:

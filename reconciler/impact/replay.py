@@ -75,7 +75,11 @@ def replay(old: Version, new: Version, events: ir.Table, values: Values | None =
     """Return what the change from *old* to *new* does to *events*; outcomes as they are known, as if in strict mode."""
     values = values or Values(events)
     changed = changed_keys(old, new)
-    steps = [_step(key, old.get(key), new.get(key), events, values) for key in changed]
+    programs = [*old.values(), *(new[key] for key in changed if key in new)]
+    steps = [
+        _step(key, old.get(key), new.get(key), programs if len(changed) == 1 else None, events, values)
+        for key in changed
+    ]
     alerts = {step.key: _alerts(*step.said) for step in steps}
     pairs = [(step, _both(step.key, step.old, step.new, step.said)) for step in steps]
     differing = [votes.filter(votes.old != votes.new).select("seq") for _, votes in pairs if votes is not None]
@@ -85,8 +89,10 @@ def replay(old: Version, new: Version, events: ir.Table, values: Values | None =
     if not several:
         return Replay(changed, _no_votes(), _no_shifts(), alerts)
     touched = values.keep(reduce(ibis.union, several).distinct())
-    programs = [*old.values(), *(new[key] for key in changed if key in new)]
-    near = values.keep(events.semi_join(touched, "seq").select(needed_by(programs, events)))
+    alone = steps[0].small if len(steps) == 1 and was is None and now is None else None
+    near = values.keep(
+        (events if alone is None else alone).semi_join(touched, "seq").select(needed_by(programs, events))
+    )
     votes = []
     for step, whole in pairs:
         table = whole
@@ -102,10 +108,19 @@ def replay(old: Version, new: Version, events: ir.Table, values: Values | None =
     return Replay(changed, every, values.keep(_shifts(near, every, _with(was, held[0]), _with(now, held[1]))), alerts)
 
 
-def _step(key: str, old: Program | None, new: Program | None, events: ir.Table, values: Values) -> _Step:
+def _step(
+    key: str,
+    old: Program | None,
+    new: Program | None,
+    programs: Iterable[Program] | None,
+    events: ir.Table,
+    values: Values,
+) -> _Step:
+    """Evaluate one changed policy; of the events it can differ on, what *programs* need is kept as well."""
     small = narrowed(old, new, events, values)
     if small is not None:
-        small = values.keep(small.select(needed_by([each for each in (old, new) if each is not None], events)))
+        wanted = programs if programs is not None else [each for each in (old, new) if each is not None]
+        small = values.keep(small.select(needed_by(wanted, events)))
     looked = events if small is None else small
     return _Step(key, old, new, small, _said((old, new), looked, values))
 
