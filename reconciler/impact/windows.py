@@ -86,7 +86,8 @@ def add_count(table: ir.Table, node: Count, values: Values, counted: str | None,
         if counted is None and node.limit.adaptive is None:
             most, limits = _limits(wide, node.limit, values)
             part = full(wide.mutate(most=most), key, "b", limits[0] + 1)
-            hits = part.filter(_rows_before(part, [*key, "b"], counted) + 1 > part.most)
+            part = part.mutate(number=_rows_before(part, [*key, "b"], counted) + 1)  # SQLite loses `most` in one step
+            hits = part.filter(part.number > part.most)
             wide = marked(wide, hits, "hit")
             return _close(table, wide, _all_known(wide, key), wide["hit"], name)
         number = _rows_before(wide, [*key, "b"], counted) + 1
