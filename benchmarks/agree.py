@@ -22,6 +22,8 @@ from reconciler.impact.preview import open_events, preview
 from reconciler.semantics.compile import compile_policy
 from reconciler.semantics.program import Program
 
+SPARK = "pyspark://?spark.master=local[2]&spark.sql.shuffle.partitions=4"
+
 
 def version(events: int, *, is_new: bool) -> Mapping[str, Program]:
     """Return the two policies of the benchmark, before or after."""
@@ -49,7 +51,7 @@ def replayed(folder: Path, events: int, url: str | None) -> tuple[Impact, float]
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.agree")
-    parser.add_argument("--backend", default="pyspark://?spark.master=local[2]", metavar="URL")
+    parser.add_argument("--backend", default=SPARK, metavar="URL")
     parser.add_argument("--events", type=int, default=1_000_000, metavar="N")
     given = parser.parse_args(argv)
     folder = make_events(given.events)

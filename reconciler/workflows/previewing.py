@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from reconciler.core.guard import judge
 from reconciler.core.impact import Impact, over_budget
 from reconciler.core.model import Action, Body, Change, Kind, LivePolicy, Op, Plan
 from reconciler.core.safe import quoted, safe
-from reconciler.errors import ConfigError, Place, ReconcilerError
+from reconciler.errors import ConfigError, Place, ReconcilerError, UsageError
 from reconciler.semantics.compile import compile_policy
 from reconciler.semantics.decide import Engine, Mode
 from reconciler.semantics.events import Event, parse_event
@@ -75,6 +76,8 @@ def _opened(
 
     if elsewhere is None:
         memory = session.environ.get("RECONCILER_EVENTS_MEMORY") or MEMORY
+        if not re.fullmatch(r"[1-9][0-9]{0,5}(MB|GB)", memory):
+            raise UsageError("is no amount of memory", where="RECONCILER_EVENTS_MEMORY", fix="write 512MB or 4GB")
         with open_events(events, memory=memory) as (table, stored):
             yield table, stored, compiled(data_of(stored))
         return

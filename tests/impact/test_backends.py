@@ -113,9 +113,9 @@ def test_a_table_of_postgresql_gives_the_numbers_of_the_folder(database: str, ro
 
 @pytest.mark.heavy
 def test_spark_gives_the_numbers_of_the_folder(folder: Path, expected: Impact) -> None:
-    pytest.importorskip("pyspark", reason="needs pyspark and Java: pip install -r requirements-spark.lock; Java 17")
+    pytest.importorskip("pyspark", reason="needs pyspark and Java: .ci/spark installs it; and a Java 17 runtime")
 
-    assert preview_in("pyspark://?spark.master=local[2]", str(folder)) == expected
+    assert preview_in("pyspark://?spark.master=local[2]&spark.sql.shuffle.partitions=4", str(folder)) == expected
 
 
 def failing(url: str, name: str = "events", **more: Any) -> ReconcilerError:
@@ -235,3 +235,14 @@ def test_the_program_replays_in_an_engine_and_says_what_it_reads(rows: Any, tmp_
     assert "will be read from sqlite://" in done.err
     assert (refused.code, refused.json()["error"]["code"]) == (1, "backend-bytes")
     assert without.code == 64
+
+
+def test_an_amount_of_memory_that_is_none_is_wrong_usage(tmp_path: Path) -> None:
+    repo = make_repo(tmp_path, {"reconciler.yaml": config_text(prod=opena2a_target("https://policies.example.com/v1"))})
+
+    ended = program_in(repo).run(
+        "impact", "--from=HEAD", "--events=events", env={"RECONCILER_EVENTS_MEMORY": "1GB'; DROP TABLE events"}
+    )
+
+    assert ended.code == 64
+    assert "RECONCILER_EVENTS_MEMORY" in ended.err
