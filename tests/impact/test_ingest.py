@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -250,7 +251,7 @@ def test_events_are_sorted_numbered_split_by_day_and_counted_once(tmp_path: Path
     assert [(row["event_id"], row["seq"]) for row in stored(tmp_path / "out")] == [("a", 0), ("b", 1), ("late", 2)]
     assert sorted(path.name for path in (tmp_path / "out").glob("date=*")) == ["date=2026-03-02", "date=2026-03-03"]
     assert (found.events, found.days, found.duplicates) == (3, 2, 1)
-    assert read_manifest(tmp_path / "out") == found
+    assert replace(read_manifest(tmp_path / "out"), known=found.known) == found
 
 
 def test_a_column_that_never_changes_says_nothing_unless_the_mapping_trusts_it(tmp_path: Path) -> None:
