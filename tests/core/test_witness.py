@@ -315,14 +315,14 @@ def check(old: dict[str, Json], new: dict[str, Json]) -> dict[str, Witness]:
     return found
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(pairs())
 def test_a_witness_flips_what_the_interpreter_says(pair: tuple[dict[str, Json], dict[str, Json]]) -> None:
     check(*pair)
 
 
 @pytest.mark.heavy
-@settings(max_examples=20_000)
+@settings(max_examples=5000)
 @given(pairs())
 def test_thousands_of_witnesses_flip_what_the_interpreter_says(
     pair: tuple[dict[str, Json], dict[str, Json]],
@@ -337,7 +337,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(pairs(), st.data())
 def test_whatever_a_live_policy_holds_a_witness_is_small_or_there_is_none(
     pair: tuple[dict[str, Json], dict[str, Json]], data: st.DataObject

@@ -101,7 +101,7 @@ def killed(name: str, engine: str, most: int = MOST) -> str | None:
         return found
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(cases())
 def test_on_the_borders_of_windows_both_engines_say_the_same(case: Case) -> None:
     assert disagreement(case, "sqlite") is None
