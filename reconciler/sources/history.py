@@ -191,8 +191,8 @@ class History(Objects):
         """Paths that differ between two commits, by object id, under *folders* (none given: all)."""
         options = ["-r", "-z", "--name-only", "--no-renames", "--no-ext-diff", "--no-textconv"]
         places = [self._prefix + checked_path(folder) for folder in folders] or [self._prefix]
-        places = [place for place in places if place]
-        arguments = ["diff-tree", *options, "--end-of-options", full_id(old), full_id(new), "--", *places]
+        named = [] if "" in places else places
+        arguments = ["diff-tree", *options, "--end-of-options", full_id(old), full_id(new), "--", *named]
         names = self._run(arguments).out.split(b"\0")[:-1]
         return frozenset(path for path in map(self._inward, map(os.fsdecode, names)) if path is not None)
 
@@ -202,8 +202,9 @@ class History(Objects):
         Trees and index only: no file is looked into, and no filter runs.
         """
         options = ["--cached", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv"]
-        asked = [place for each in places if (place := self._prefix + checked_path(each))]
-        out = self._run(["diff-index", *options, "--end-of-options", full_id(commit), "--", *asked]).out
+        asked = [self._prefix + checked_path(each) for each in places]
+        named = [] if "" in asked else asked
+        out = self._run(["diff-index", *options, "--end-of-options", full_id(commit), "--", *named]).out
         words = iter(os.fsdecode(out).split("\0")[:-1])
         found: dict[str, str | None] = {}
         for facts, full in zip(words, words, strict=True):

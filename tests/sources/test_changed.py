@@ -141,6 +141,19 @@ def test_a_change_is_found_whatever_git_was_told_of_the_file(tmp_path: Path, cha
     assert changed(repo.path, base) == {A}
 
 
+@pytest.mark.parametrize("folder", [".", "p"])
+def test_the_whole_repository_may_be_the_folder(tmp_path: Path, folder: str) -> None:
+    repo = make_repo(tmp_path, FILES)
+    base = repo.git("rev-parse", "HEAD")
+    repo.commit({A: "a: 2\n"})
+    age(repo.path)
+    repository = open_repository(repo.path)
+
+    found = differing(make_base(repository, base, ["reconciler.yaml", folder]), list_directory(repo.path, folder))
+
+    assert set(found) == {A}
+
+
 def test_a_link_is_what_it_leads_to(tmp_path: Path) -> None:
     repo = make_repo(tmp_path, FILES)
     _linked(repo)
