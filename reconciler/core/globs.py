@@ -135,7 +135,7 @@ def smallest_text(
     other = next((letter for letter in _LETTERS if letter not in spelled), None)
     alphabet = [*([] if other is None else [other]), *sorted(spelled - {"/"}), "/"]
     start = tuple(each.start() for each in several)
-    seen, waiting, budget = {start}, deque([("", start)]), _Budget(MAX_STATES // 4, _MAX_STEPS // 4)
+    seen, waiting, budget = {start}, deque([("", start)]), _Budget(MAX_STATES // 10, _MAX_STEPS // 20)
     while waiting and budget.states > 0 and budget.steps > 0:
         text, places = waiting.popleft()
         for character in alphabet if len(text) < most else ():
