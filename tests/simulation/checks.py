@@ -130,7 +130,8 @@ class Checks:
         quiet = 0.0 if self.is_far and before.process is not exchange.process else self.quiescence
         if not is_doubtful(before) or now >= max(closed + quiet, before.lands_until):
             return
-        seen_by = self.trails.get(exchange.process.name, -1.0)
+        # Its own sender may have seen it, and left the lock to the next in good order.
+        seen_by = max(self.trails.get(each.process.name, -1.0) for each in (before, exchange))
         landed = [e for e in self.effects if e.asked.sent == before.number and e.at <= seen_by]
         if not landed or before.lands_until > now:
             left = closed + self.quiescence - now
