@@ -88,7 +88,7 @@ def add_count(table: ir.Table, node: Count, values: Values, counted: str | None,
             part = full(wide.mutate(most=most), key, "b", limits[0] + 1)
             part = part.mutate(number=_rows_before(part, [*key, "b"], counted) + 1)  # SQLite loses `most` in one step
             hits = part.filter(part.number > part.most)
-            wide = marked(wide, hits, "hit")
+            wide = marked(wide, values.keep(hits.select("seq")), "hit")
             return _close(table, wide, _all_known(wide, key), wide["hit"], name)
         number = _rows_before(wide, [*key, "b"], counted) + 1
         wide = wide.mutate(number=number)
@@ -96,7 +96,8 @@ def add_count(table: ir.Table, node: Count, values: Values, counted: str | None,
         return _close(table, wide, _all_known(wide, key), wide["number"] > limit, name)
     most, limits = _limits(wide, node.limit, values)
     if counted is None:
-        wide = marked(wide, _often(wide.mutate(most=most), node, key, limits), "hit")
+        hits = _often(wide.mutate(most=most), node, key, limits)
+        wide = marked(wide, values.keep(hits.select("seq")), "hit")
         return _close(table, wide, _all_known(wide, key), wide["hit"], name)
     wide, exceeded = _count_some(wide, node, key, counted, limits, most)
     return _close(table, wide, _all_known(wide, key), _chosen(wide, exceeded), name)
@@ -216,7 +217,8 @@ def add_sum(table: ir.Table, node: Sum, values: Values, name: str) -> ir.Table:
     all_so_far = wide.amount.sum().over(ibis.window(group_by=key, order_by=_order(wide), preceding=(None, 0)))
     old = ibis.range_window(group_by=key, order_by=wide.ts_us, preceding=(None, node.window_us))
     wide = wide.mutate(total=all_so_far, gone=wide.amount.sum().over(old).fill_null(0))
-    whole = marked(whole, wide.filter(wide.total - wide.gone >= node.least), "hit")
+    hits = wide.filter(wide.total - wide.gone >= node.least)
+    whole = marked(whole, values.keep(hits.select("seq")), "hit")
     return _close(table, whole, _all_known(whole, key), whole["hit"], name)
 
 

@@ -123,3 +123,12 @@ def test_of_a_limit_only_stretches_that_are_full_are_looked_at() -> None:
 def test_where_more_than_a_constant_changes_every_event_is_looked_at(old: Program, new: Program) -> None:
     assert looked_at(old, new, [event(0)]) is None
     assert looked_at(new, old, [event(0)]) is None
+
+
+@pytest.mark.heavy
+def test_no_policy_beside_a_change_is_too_deep_for_sqlites_parser() -> None:
+    old, new = (program("ip_allowlist", {"allowed_ips": [f"10.0.0.0/{bits}"]}) for bits in (29, 30))
+    events = [event(at, source_ip=f"10.0.0.{at}") for at in range(6)]
+
+    for beside in dict.fromkeys(replace(each, name="beside", enabled=True) for each in POOL):
+        check({"p": old, "beside": beside}, {"p": new, "beside": beside}, events, "sqlite")
