@@ -90,8 +90,8 @@ def cut_parquet(path: Path) -> None:
 
 
 SOURCES: dict[str, tuple[str, bytes | Callable[[Path], None], str]] = {
-    "cut gz": ("log.jsonl.gz", gzip.compress(lines(rows()))[:-20], "cannot be read"),
-    "changed gz": ("log.jsonl.gz", changed(gzip.compress(lines(rows()))), "cannot be read"),
+    "cut gz": ("log.jsonl.gz", gzip.compress(lines(rows()), mtime=0)[:-20], "cannot be read"),
+    "changed gz": ("log.jsonl.gz", changed(gzip.compress(lines(rows()), mtime=0)), "cannot be read"),
     "cut zst": ("log.jsonl.zst", zstandard.compress(lines(rows()))[:-20], "it ends before its end"),
     "changed zst": ("log.jsonl.zst", changed(zstandard.compress(lines(rows()))), "cannot be read"),
     "no gz": ("log.jsonl.gz", lines(rows(3)), "cannot be read"),
