@@ -63,8 +63,8 @@ def write_known(connection: Any, folder: Path) -> None:
             values = f'SELECT DISTINCT "{column}" AS v FROM events WHERE "{column}" IS NOT NULL ORDER BY v'  # noqa: S608 # nosec B608 - names of ours
             quoted = str(path).replace("'", "''")
             connection.execute(f"COPY ({values}) TO '{quoted}' (FORMAT parquet, COMPRESSION zstd)")
-            made[column] = _sha256(path)
-    index = {"format": FORMAT, "manifest": _sha256(folder / "manifest.json"), "columns": made}
+            made[column] = sha256_of(path)
+    index = {"format": FORMAT, "manifest": sha256_of(folder / "manifest.json"), "columns": made}
     (folder / FOLDER / _INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -76,15 +76,16 @@ def read_known(folder: Path, events: int, first_us: int, last_us: int) -> Known:
 def _files(folder: Path) -> dict[str, Path]:
     try:
         index = json.loads((folder / FOLDER / _INDEX).read_text(encoding="utf-8"))
-        if index["format"] != FORMAT or index["manifest"] != _sha256(folder / "manifest.json"):
+        if index["format"] != FORMAT or index["manifest"] != sha256_of(folder / "manifest.json"):
             return {}
         listed = {name: digest for name, digest in index["columns"].items() if name in LISTED}
         found = {name: folder / FOLDER / f"{name}.parquet" for name in listed}
-        return {name: path for name, path in found.items() if _sha256(path) == listed[name]}
+        return {name: path for name, path in found.items() if sha256_of(path) == listed[name]}
     except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return {}
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the digest of a file as manifests write it: `sha256:` and 64 hex digits."""
     with path.open("rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,7 +6,6 @@ folder is replaced whole, or not at all.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -23,7 +22,7 @@ import pyarrow as pa
 from reconciler.core.model import Json
 from reconciler.errors import ReconcilerError
 from reconciler.impact.kinds import SETS, kind_of, set_key, stored_name
-from reconciler.impact.known import FROM_EVENTS, Known, read_known, write_known
+from reconciler.impact.known import FROM_EVENTS, Known, read_known, sha256_of, write_known
 from reconciler.impact.manifest import fault_of, rows_of, unlisted
 from reconciler.semantics.columns import COLUMNS
 from reconciler.semantics.events import Event
@@ -161,7 +160,7 @@ def _finish(connection: Any, made: Path, mapping: Mapping[str, Json], rejected: 
             f"COPY (SELECT *, {lists} FROM events WHERE ts_us >= {day * 86_400_000_000} "  # noqa: S608 # nosec B608 - numbers
             f"AND ts_us < {(day + 1) * 86_400_000_000} ORDER BY ts_us, seq) TO {_quoted(path)} ({COPY})"
         )
-        files[f"date={text}/events.parquet"] = _sha256(path)
+        files[f"date={text}/events.parquet"] = sha256_of(path)
     columns = _facts(connection, count, mapping)
     duplicates = total - count + (0 if kept is None else kept.duplicates)
     rejected += 0 if kept is None else kept.rejected
@@ -186,7 +185,7 @@ def write_manifest(folder: Path, mapping: Mapping[str, Json]) -> Stored:
         count, first, last = connection.sql("SELECT count(*), min(ts_us), max(ts_us) FROM events").fetchall()[0]
         days = len({path.parent for path in paths})
         stored = Stored(count, days, first, last, 0, 0, _facts(connection, count, mapping), mapping)
-        _write_manifest(folder, stored, {str(path.relative_to(folder)): _sha256(path) for path in paths})
+        _write_manifest(folder, stored, {str(path.relative_to(folder)): sha256_of(path) for path in paths})
         write_known(connection, folder)
     return stored
 
@@ -238,11 +237,6 @@ def _manifest(stored: Stored, files: Mapping[str, str]) -> dict[str, Json]:
     }
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _replace(made: Path, folder: Path) -> None:
     """Put the new folder where the old one was; a folder that holds anything else is not ours to replace."""
     old = folder.with_name(f".{folder.name}.old")
@@ -279,7 +273,7 @@ def read_manifest(folder: Path) -> Stored:
         if not (folder / name).is_file():
             raise _no_events(folder, f"lacks {name}")
     with ThreadPoolExecutor(4) as several:
-        digests = list(several.map(_sha256, [folder / name for name in value["files"]]))
+        digests = list(several.map(sha256_of, [folder / name for name in value["files"]]))
     for (name, digest), found in zip(value["files"].items(), digests, strict=True):
         if found != digest:
             raise _no_events(folder / name, "is not what was written (another sha256)")
